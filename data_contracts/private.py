@@ -19,7 +19,7 @@ FILE_MODE, FOLDER_MODE = 0o600, 0o700
 _UMASK = 0o077
 _lock = threading.Lock()
 #: The umask of the user while ours is in force, and how many are within it.
-_theirs: int | None = None
+_users_umask: int | None = None
 _within = 0
 
 
@@ -73,26 +73,26 @@ def privately() -> Iterator[None]:
 
 def enter_privately() -> None:
     """As :func:`privately` until the process ends: for programs and worker processes, not for libraries."""
-    global _theirs, _within
+    global _users_umask, _within
     with _lock:
         before = os.umask(_UMASK)
-        _theirs, _within = before if _within == 0 else _theirs, _within + 1
+        _users_umask, _within = before if _within == 0 else _users_umask, _within + 1
 
 
 def _leave() -> None:
-    global _theirs, _within
+    global _users_umask, _within
     with _lock:
         _within -= 1
-        if _within == 0 and _theirs is not None:
-            os.umask(_theirs)
-            _theirs = None
+        if _within == 0 and _users_umask is not None:
+            os.umask(_users_umask)
+            _users_umask = None
 
 
 def ordinary_umask() -> int:
     """Return the umask that the user has set, whether or not ours is in force."""
     with _lock:
-        if _theirs is not None:
-            return _theirs
+        if _users_umask is not None:
+            return _users_umask
         # The umask can only be read by setting it: under the lock, and put back at once.
         found = os.umask(_UMASK)
         os.umask(found)

@@ -11,7 +11,7 @@ from flows.each import Call, of_model, submit_each
 from flows.orchestration import flow, task
 from flows.synthesise import with_pictures
 from flows.task_text import training_text
-from medkd.recipe_calls import in_order, starting_calls, student_calls
+from medkd.recipe_calls.training_calls import in_order, starting_calls, student_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import train

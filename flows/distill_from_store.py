@@ -11,7 +11,7 @@ from flows.evaluate import evaluate
 from flows.orchestration import flow, submit_all, task
 from flows.prepare import prepare
 from flows.register import register
-from medkd.recipe_calls import named_knowledge
+from medkd.recipe_calls.training_calls import named_knowledge
 from medkd.registry.publish_knowledge import fetch_knowledge, fetch_teacher
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace

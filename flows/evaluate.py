@@ -15,7 +15,7 @@ from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.describe_training import describe_training
 from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.loss_statement import state_loss
-from medkd.recipe_calls import (
+from medkd.recipe_calls.evaluation_calls import (
     by_arm,
     calibration_calls,
     card_calls,

@@ -43,7 +43,7 @@ from medkd.experiment.trials import examine, train_with_snapshots, validate
 from medkd.experiment.validate_student import validation_subset
 from medkd.experiment.variants import PRIMARIES, in_condition, renamed, require_controls, single_arm, with_controls
 from medkd.experiment.write_scoreboard import write_scoreboard
-from medkd.recipe_calls import gate_call, knowledge_for, stopped_arms, teachers_of
+from medkd.recipe_calls.training_calls import gate_call, knowledge_for, stopped_arms, teachers_of
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 

@@ -9,7 +9,7 @@ from functools import partial
 from flows.each import of_model, submit_each
 from flows.orchestration import flow, task
 from medkd.explanation.explain_cohort import explain_cohort
-from medkd.recipe_calls import explanation_calls
+from medkd.recipe_calls.evaluation_calls import explanation_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 

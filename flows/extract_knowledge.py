@@ -13,7 +13,7 @@ from flows.prepare import prepare
 from flows.register import register, register_knowledge
 from flows.synthesise import with_pictures
 from flows.train_teacher import train_teacher
-from medkd.recipe_calls import every_knowledge_call, knowledge_calls, with_knowledge
+from medkd.recipe_calls.training_calls import every_knowledge_call, knowledge_calls, with_knowledge
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training import extract_knowledge as extraction

@@ -23,7 +23,7 @@ from medkd.feedback.judged_reports import judged_reports
 from medkd.feedback.log import FeedbackLog
 from medkd.feedback.next_student import require_arm, taught_spec
 from medkd.feedback.register_student import attach_feedback, write_feedback
-from medkd.recipe_calls import student_calls
+from medkd.recipe_calls.training_calls import student_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 

@@ -34,7 +34,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, *, enabled: bool, verbose: bool = False, machine_output: bool = False) -> None:
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self._verbose = verbose
         open_private(folder / FILE, "a").close()  # the handler goes on with the file that is there
         self._handler = logging.FileHandler(folder / FILE, encoding="utf-8", delay=True)
@@ -70,7 +70,7 @@ class RunLog:
             if minor and not self._verbose:
                 return
             if self._lines is not None:
-                self._lines.write(f"{clock(time.monotonic() - self._begun)}  {text}\n")
+                self._lines.write(f"{clock(time.monotonic() - self._started)}  {text}\n")
                 self._lines.flush()
             elif self._bar is not None and self._verbose:
                 self._bar.write(text)
@@ -89,7 +89,7 @@ class Group:
 
     def __init__(self, log: RunLog, title: str, count: int, share: Callable[[], float]) -> None:
         self._log, self._title, self._count, self._share = log, title, count, share
-        self._done, self._begun = 0, time.monotonic()
+        self._done, self._started = 0, time.monotonic()
         self._over = threading.Event()
         self._watch: threading.Thread | None = None
 
@@ -105,7 +105,7 @@ class Group:
         self._over.set()
         if self._watch is not None:
             self._watch.join(timeout=1)
-        seconds = time.monotonic() - self._begun
+        seconds = time.monotonic() - self._started
         if kind is None:
             if self._log._bar is not None:
                 self._log._bar.end(self._title)
@@ -135,7 +135,7 @@ class _WholeBar:
         )
         self._expected: dict[str, float] = {}
         self._finished = 0.0
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self._bar.set_description_str("starting ")
 
     def expect(self, seconds: Mapping[str, float]) -> None:
@@ -151,7 +151,7 @@ class _WholeBar:
 
     def show(self, title: str, share: float, text: str) -> None:
         done = self._finished + share * self._expected.get(title, 0.0)
-        left = time_left(time.monotonic() - self._begun, done / (self._bar.total or 1.0))
+        left = time_left(time.monotonic() - self._started, done / (self._bar.total or 1.0))
         self._bar.set_description_str(f"{text} ", refresh=False)
         self._bar.set_postfix_str(f"{left} left" if left else "", refresh=False)
         self._bar.n = done

@@ -8,7 +8,7 @@ from functools import partial
 
 from flows.each import submit_each
 from flows.orchestration import task
-from medkd.recipe_calls import synthesis_calls
+from medkd.recipe_calls.training_calls import synthesis_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.synthesis.synthesise_cohorts import synthesise_cohorts

@@ -11,7 +11,7 @@ from flows.orchestration import flow, submit_all, task
 from flows.prefect_artifacts import show_gate
 from flows.task_text import training_text
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
-from medkd.recipe_calls import Call, further_teacher_calls, gate_call, say_stopped, teacher_call
+from medkd.recipe_calls.training_calls import Call, further_teacher_calls, gate_call, say_stopped, teacher_call
 from medkd.registry.adopt_teacher import registered_teacher
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace

@@ -35,7 +35,7 @@ class ProgressBar(Generic[T]):
 
     def __init__(self, items: Iterable[T] | None, title: str, unit: str, total: int | None, enabled: bool) -> None:
         self._items, self._title, self._unit, self._total, self._enabled = items, title, unit, total, enabled
-        self._count, self._begun = 0, time.monotonic()
+        self._count, self._started = 0, time.monotonic()
         draws = enabled and _listener is None and sys.stderr.isatty()
         self._drawn: tqdm[Any] | None = tqdm(total=total, desc=title, unit=unit, leave=False) if draws else None
 
@@ -71,7 +71,7 @@ class ProgressBar(Generic[T]):
     def _close(self, *, finished: bool) -> None:
         if self._drawn is not None:
             self._drawn.close()
-        seconds = time.monotonic() - self._begun
+        seconds = time.monotonic() - self._started
         if self._enabled and finished and self._drawn is None and _listener is None and seconds >= WORTH_A_LINE_S:
             sys.stderr.write(f"{self._title}: {self._count} {plural(self._unit, self._count)} in {seconds:.0f} s\n")
 

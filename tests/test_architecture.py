@@ -127,7 +127,7 @@ def test_only_flows_imports_prefect():
 
 def test_the_registry_alone_imports_mlflow_and_the_code_that_mlflow_executes():
     importing = [path.name for package in ("data_contracts", "medkd", "flows") for path in files_of(package) if "mlflow" in tops(path)]
-    of_registry = ["assessments", "contents", "listing", "model", "purge", "registry", "runs"]
+    of_registry = ["assessments", "contents", "database", "listing", "model", "purge", "registration", "registry", "runs"]
     assert importing == [*(f"mlflow_{name}.py" for name in of_registry), "predict.py"]
 
 

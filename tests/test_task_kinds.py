@@ -42,7 +42,7 @@ KEPT_AWAY = {
     "feedback/judged_reports.py": "reads reports, which show no detections (choose_panel.py)",
     "foreign/monai_bundle.py": "says of which of two kinds a bundle is; none is a detector",
     "foreign/nnunet_folder.py": "nnU-Net segments",
-    "inference/nearest_cases.py": "reads training features, which detections have none of (recipe_calls.py)",
+    "inference/nearest_cases.py": "reads training features, which detections have none of (evaluation_calls.py)",
     "knowledge/extract.py": "stores refuse detections (extract_knowledge.py)",
     "knowledge/stored.py": "stores refuse detections (kind_mistakes.py)",
     "models/_heads.py": "a head that classifies is one of a segmentation's",

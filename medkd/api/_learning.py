@@ -28,25 +28,27 @@ from medkd.evaluation.evaluate import evaluate_model, summarise
 from medkd.evaluation.gate_teacher import judge_teacher, require_fit_teacher
 from medkd.evaluation.loss_statement import state_loss
 from medkd.explanation.explain_cohort import explain_cohort
-from medkd.recipe_calls import (
+from medkd.recipe_calls.evaluation_calls import (
     by_arm,
     calibration_calls,
     card_calls,
     comparison_calls,
     evaluation_calls,
     explanation_calls,
+    loss_calls,
+    results_calls,
+    training_features_calls,
+)
+from medkd.recipe_calls.training_calls import (
     further_teacher_calls,
     gate_call,
     in_order,
     knowledge_calls,
-    loss_calls,
-    results_calls,
     say_stopped,
     starting_calls,
     student_calls,
     synthesis_calls,
     teacher_call,
-    training_features_calls,
     with_knowledge,
 )
 from medkd.registry.adopt_teacher import registered_teacher

@@ -32,7 +32,7 @@ from medkd.models._load import load_network
 from medkd.models._tucker import factorised
 from medkd.storage.stage import stage
 from medkd.storage.workspace import Workspace
-from medkd.training.train import InitialNetwork, store_weights
+from medkd.training.training_run import InitialNetwork, store_weights
 
 
 def require_compressible(spec: NetworkSpec, task: Task, candidate: Candidate) -> None:

@@ -27,7 +27,8 @@ from medkd.evaluation.validate import validation
 from medkd.models._load import load_network
 from medkd.storage.workspace import Workspace
 from medkd.training.objective import Objective
-from medkd.training.train import InitialNetwork, LoadedTeacher, TrainingRun, TrainingSetup, student_cohort
+from medkd.training.train import student_cohort
+from medkd.training.training_run import InitialNetwork, LoadedTeacher, TrainingRun, TrainingSetup
 
 #: How attributions are compared where no term says otherwise: class maps on so many cells along each axis.
 TRANSFER: Mapping[str, Any] = {"explainer": "cam", "grid": 8}

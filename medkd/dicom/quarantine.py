@@ -100,7 +100,7 @@ def _draw(file: FoundFile, place: Path) -> Path | None:
         return None
 
 
-def _told(evidence: str) -> dict[str, str]:
+def _refusal_of(evidence: str) -> dict[str, str]:
     """Return the sentence of a refusal, and what was measured as short pairs."""
     found = json.loads(evidence or "{}")
     measured = {
@@ -120,7 +120,7 @@ def _page(report: IngestReport, places: dict[str, Path], drawn: dict[IngestCode,
     for name, count in report.codes().items():
         code = IngestCode(name)
         rows = [
-            {"path": file.path, **_told(file.evidence), "place": places[file.path].name if file.path in places else ""}
+            {"path": file.path, **_refusal_of(file.evidence), "place": places[file.path].name if file.path in places else ""}
             for file in report.files
             if file.code is code
         ]

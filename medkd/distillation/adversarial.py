@@ -61,5 +61,5 @@ def adversarial(
     own, wanted = (functional.normalize(averaged(features, cells), dim=1) for features in (own, wanted))
     asked = discriminator or CellDiscriminator.fixed(own.shape[1], own.device)
     of_student, of_teacher = asked(own, rate).float(), asked(wanted, rate).float()
-    told_apart = (functional.softplus(-of_teacher) + functional.softplus(of_student)) / 2
-    return over_batch(math.log(2) - over_voxels(told_apart[:, 0]), sample)
+    discriminator_loss = (functional.softplus(-of_teacher) + functional.softplus(of_student)) / 2
+    return over_batch(math.log(2) - over_voxels(discriminator_loss[:, 0]), sample)

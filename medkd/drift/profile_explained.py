@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from data_contracts import ExplanationError, ProfiledStudy
@@ -56,9 +57,11 @@ def profile_explained(
                 "EXPLANATION_UNKNOWN", f"expected series {key} of the worklist in the store, it is not there: ingest it again"
             )
         explained = read_explanation(_explanation_of(folder, uri))
-        values, _ = read_volume(Store(store), volumes[key])
-        further = read_further(volumes[key], explained[0].further, Store(store), loaded.checkpoint.task)
-        profile = study_profile(loaded, values, volumes[key], explained, series.get(key), further)
+        seen, store_of_study = volumes[key], Store(store)
+        images = replace(
+            read_volume(store_of_study, seen), further=read_further(seen, explained[0].further, store_of_study, loaded.checkpoint.task)
+        )
+        profile = study_profile(loaded, images, explained, series.get(key))
         made = ProfiledStudy(
             series_key=key,
             patient_key=volumes[key].patient_key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -129,16 +130,15 @@ def _profiled(loaded: LoadedModel, store: Store, case: CaseImages, series: Serie
     """Return the profile of a study, and how well the model does on it where a label says."""
     volume = case.first
     require_permitted(volume, loaded.checkpoint.domain)
-    values, label = read_volume(store, volume)
-    further = read_further(volume, case.volumes[1:], store, loaded.checkpoint.task)
+    images = replace(read_volume(store, volume), further=read_further(volume, case.volumes[1:], store, loaded.checkpoint.task))
     request = with_defaults(first_findings(), loaded.checkpoint.task.kind)
     # Whether an explainer passes its tests on this study is not asked: no feature depends on it, and it takes four times as long.
     known = {one.name: SanityReport(explainer=one.name, checks=(), trusted=True) for one in request.explainers}
-    made = explain_study(values, volume, loaded, request, label=label, further=further, decided=Decided(sanity_reports=known))
-    profile = study_profile(loaded, values, volume, (made.record, made.arrays), series, further)
+    made = explain_study(images, loaded, request, decided=Decided(sanity_reports=known))
+    profile = study_profile(loaded, images, (made.record, made.arrays), series)
     if loaded.checkpoint.task.kind is TaskKind.CLASSIFICATION:
         return profile, share_right(made.record, volume.class_label)
-    return profile, None if label is None else _dice(made, label)
+    return profile, None if images.label is None else _dice(made, images.label)
 
 
 def _dice(made: StudyExplanationResult, label: Tensor) -> float | None:

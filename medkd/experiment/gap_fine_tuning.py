@@ -31,7 +31,8 @@ from medkd.storage.workspace import Workspace
 from medkd.targets import Target, class_margin, lesion_margin
 from medkd.trace import Sample
 from medkd.training.objective import Objective
-from medkd.training.train import InitialNetwork, LoadedTeacher, TrainingRun, TrainingSetup, load_teacher, student_cohort
+from medkd.training.train import student_cohort
+from medkd.training.training_run import InitialNetwork, LoadedTeacher, TrainingRun, TrainingSetup, load_teacher
 
 #: Weights stay within this factor of one: a case that is hopeless for the student must not be all it sees.
 MOST = 4.0

@@ -36,7 +36,8 @@ from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin, lesion_margin
 from medkd.training.objective import Objective
 from medkd.training.processes import in_processes
-from medkd.training.train import TrainingRun, pretrained, setup_training, student_cohort
+from medkd.training.train import pretrained, setup_training, student_cohort
+from medkd.training.training_run import TrainingRun
 
 #: Cases that faithfulness and randomisation are measured on: each costs dozens of forward passes.
 FAITHFUL_CASES = 24

@@ -72,11 +72,11 @@ class QuestionWorker:
         about = self._about(question)
         loaded = self._loaded(about)
         require_permitted(about.volume, loaded.checkpoint.domain)
-        values, label = read_volume(self._store, about.volume)
+        images = read_volume(self._store, about.volume)
         request = ExplanationRequest(
             explainers=about.request.explainers[:1], seconds=self._seconds, place=question.place, class_name=question.class_name
         )
-        made = explain_study(values, about.volume, loaded, request, label=label)
+        made = explain_study(images, loaded, request)
         folder = keep(made, self._queue.folder / EXPLANATIONS)
         attach_study(self._registry, loaded.model, folder)
         return folder

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from data_contracts import ExplanationError, ExplanationRequest, StudyExplanation, TaskKind, load_record
 from medkd.explanation.budget import LEFT_OUT, Budget
-from medkd.explanation.explain_study import Decided, LoadedModel, StudyExplanationResult, explain_study
+from medkd.explanation.explain_study import Decided, LoadedModel, StudyExplanationResult, StudyImages, explain_study
 from medkd.explanation.kept import ARRAYS as ARRAYS
 from medkd.explanation.kept import RECORD as RECORD
 from medkd.explanation.kept import SHORT as SHORT
@@ -129,7 +129,7 @@ def replay(folder: Path, values: Tensor, loaded: LoadedModel, label: Tensor | No
     request, threads = _as_asked(record), torch.get_num_threads()
     torch.set_num_threads(record.threads)
     try:
-        again = explain_study(values, record.volume, loaded, request, label=label, further=further, decided=decided)
+        again = explain_study(StudyImages(values, record.volume, label=label, further=further), loaded, request, decided=decided)
     finally:
         torch.set_num_threads(threads)
     # What did not fit is not asked again, and what a store says of its series is not a volume's.

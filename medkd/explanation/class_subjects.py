@@ -112,8 +112,7 @@ class ClassStudyExplainer:
         return torch.arange(span.start, span.stop) if self._study.alignment is None else torch.zeros(1).long()
 
     def _explain_by(self, network: nn.Module, rows: Tensor, method: Method) -> Tensor:
-        target = ClassMargin(self._classes[rows])
-        return explain_classes(network, self._study, rows, target, explainer=method.explainer, options=method.options, seed=method.seed)
+        return explain_classes(network, self._study, rows, ClassMargin(self._classes[rows]), method)
 
 
 def _subject(answer: ClassAnswer, marked: Tensor, study: PreparedStudy, slices: int | None) -> ExplainedRegion:
@@ -168,6 +167,5 @@ class ClassTrial:
         """Return nothing: an answer about a whole picture is nowhere else."""
 
     def _explain_by(self, network: nn.Module, target: Any) -> Tensor:
-        method = self.method
-        maps = explain_classes(network, self.study, self.rows, target, explainer=method.explainer, options=method.options, seed=method.seed)
+        maps = explain_classes(network, self.study, self.rows, target, self.method)
         return maps[self.rows] if self.study.alignment is None else maps[None]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -12,21 +9,13 @@ from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
 from medkd.cohorts.volume_cohort import corner_of, cut
 from medkd.explanation.explain_windows import flips_of
+from medkd.explanation.subjects import Method
 from medkd.inference.classify import pictures_of
 from medkd.inference.segment import PreparedStudy
 from medkd.targets import Target
 
 
-def explain_classes(
-    model: nn.Module,
-    study: PreparedStudy,
-    rows: Tensor,
-    target: Target,
-    *,
-    explainer: str,
-    options: Mapping[str, Any] | None = None,
-    seed: int = 0,
-) -> Tensor:
+def explain_classes(model: nn.Module, study: PreparedStudy, rows: Tensor, target: Target, method: Method) -> Tensor:
     """Explain a classifier's answers about some pictures of a study.
 
     Args:
@@ -34,9 +23,7 @@ def explain_classes(
         study: the study.
         rows: int64 [n], which of its pictures; of a volume the only one, 0.
         target: of those pictures, in their order. Linear in the logits, as class margins and logits are.
-        explainer: name in the catalogue.
-        options: of the explainer.
-        seed: of explainers that draw.
+        method: the explainer.
 
     Returns:
         Signed maps float32 [*network space], in logits; 0 on other slices and outside the patch.
@@ -46,7 +33,7 @@ def explain_classes(
     found = torch.zeros(len(rows), *pictures.shape[2:])
     for axes in flips:
         image = pictures.flip(tuple(axis + 2 for axis in axes))
-        maps = attribute(model, image, target, explainer=explainer, options=options, seed=seed)
+        maps = attribute(model, image, target, explainer=method.explainer, options=method.options, seed=method.seed)
         found += maps.flip(tuple(axis + 1 for axis in axes)).cpu() / len(flips)
     return _placed(found, rows, study)
 

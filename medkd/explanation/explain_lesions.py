@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
 from medkd.explanation.explain_windows import explain_volume, flips_of
+from medkd.explanation.subjects import Method
 from medkd.inference.segment import PreparedStudy
 from medkd.targets import LesionMargin, MultiTarget
 
@@ -20,10 +20,8 @@ def explain_lesions(
     study: PreparedStudy,
     inside: Tensor,
     classes: Sequence[int],
+    method: Method,
     *,
-    explainer: str,
-    options: Mapping[str, Any] | None = None,
-    seed: int = 0,
     only: Collection[int] | None = None,
 ) -> Tensor:
     """Explain the margins of frozen lesions in one pass, exactly as the study was segmented: windows, flips, slices.
@@ -33,9 +31,7 @@ def explain_lesions(
         study: the study.
         inside: uint8 [lesion, *network space]; a lesion without a voxel has a map of zeros.
         classes: class of each lesion.
-        explainer: name in the catalogue.
-        options: of the explainer.
-        seed: of explainers that draw.
+        method: the explainer.
         only: windows of a volume that are asked (:func:`explain_volume`); None asks all.
 
     Returns:
@@ -47,9 +43,7 @@ def explain_lesions(
         return found
     wanted = [classes[index] for index in seen]
     if study.alignment is not None:
-        found[seen] = explain_volume(
-            model, study.image, study.task, inside[seen], explainer=explainer, classes=wanted, options=options, seed=seed, only=only
-        )
+        found[seen] = explain_volume(model, study.image, study.task, inside[seen], wanted, method, only=only)
         return found
     # Pictures are the study's slices: those without a lesion have no say in its margin.
     rows, flips = inside[seen].flatten(2).any(2).any(0).nonzero()[:, 0], flips_of(study.task)
@@ -59,7 +53,7 @@ def explain_lesions(
         masks = [(inside[index][rows].float() / len(flips)).flip(mirrored) for index in seen]
         targets = MultiTarget(tuple(LesionMargin(mask, index) for mask, index in zip(masks, wanted, strict=True)))
         image = study.image[rows].flip(tuple(axis + 2 for axis in axes))
-        maps = attribute(model, image, targets, explainer=explainer, options=options, seed=seed)
+        maps = attribute(model, image, targets, explainer=method.explainer, options=method.options, seed=method.seed)
         for place, index in enumerate(seen):
             found[index, rows] += maps[:, place].flip(mirrored).cpu()
     return found

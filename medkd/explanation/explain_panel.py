@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from torch import Tensor
-
 from data_contracts import (
     ExplainedStudies,
     ExplainedStudy,
@@ -20,7 +18,7 @@ from data_contracts import (
 )
 from medkd.explanation.artefact import RECORD, keep, leave_cost
 from medkd.explanation.defaults import DEFAULT_EXPLAINERS, first_findings
-from medkd.explanation.explain_study import ARRAYS, Decided, LoadedModel, StudyExplanationResult, explain_study
+from medkd.explanation.explain_study import ARRAYS, Decided, LoadedModel, StudyExplanationResult, StudyImages, explain_study
 from medkd.explanation.of_registry import EXPLANATIONS, read_volume
 from medkd.models._load import load_network
 from medkd.storage.stage import stage
@@ -47,10 +45,10 @@ def explain_studies(
     store, done, refused = workspace.store_at(source), [], []
     for volume in volumes:
         try:
-            values, label = read_volume(store, volume)
-            first = _by(panel.segmentation, segmenter, requests[0], values, volume, label)
-            marked = first.arrays["segmentation/student"] if label is None else label
-            second = _by(panel.classification, classifier, requests[1], values, volume, marked)
+            images = read_volume(store, volume)
+            first = _by(panel.segmentation, segmenter, requests[0], images)
+            marked = first.arrays["segmentation/student"] if images.label is None else images.label
+            second = _by(panel.classification, classifier, requests[1], replace(images, label=marked))
         except MedkdError as error:
             _LOG.warning("series %s is not explained: %s: %s", volume.series_key, error.code, error)
             refused.append(RefusedSeries(series_key=volume.series_key, code=error.code, reason=str(error)))
@@ -76,11 +74,9 @@ def panel_requests(panel: ReviewPanel) -> tuple[ExplanationRequest, ExplanationR
     return first_findings(*segmenter), first_findings(*classifier)
 
 
-def _by(
-    one: PanelModel, loaded: LoadedModel, request: ExplanationRequest, values: Tensor, volume: VolumeRef, label: Tensor | None
-) -> StudyExplanationResult:
+def _by(one: PanelModel, loaded: LoadedModel, request: ExplanationRequest, images: StudyImages) -> StudyExplanationResult:
     known = Decided(sanity_reports={sanity_report.explainer: sanity_report for sanity_report in one.sanity_reports})
-    return explain_study(values, volume, loaded, request, label=label, decided=known)
+    return explain_study(images, loaded, request, decided=known)
 
 
 def _kept(store: Store, volume: VolumeRef, explained: tuple[StudyExplanationResult, ...]) -> ExplainedStudy:

@@ -80,6 +80,23 @@ class LoadedModel:
 
 
 @dataclass(frozen=True)
+class StudyImages:
+    """What is read of a study to be explained.
+
+    Attributes:
+        values: voxels [slice, row, column]; of a picture what is shown of it.
+        volume: their record.
+        label: the study's own segmentation [slice, row, column], where it has one: a classifier's maps are judged by it.
+        further: other images of the study, of a model that sees several.
+    """
+
+    values: Tensor
+    volume: VolumeRef
+    label: Tensor | None = None
+    further: FurtherImages = NO_FURTHER
+
+
+@dataclass(frozen=True)
 class StudyExplanationResult:
     """A finished job.
 
@@ -116,25 +133,19 @@ class Decided:
 
 
 def explain_study(
-    values: Tensor,
-    volume: VolumeRef,
+    images: StudyImages,
     loaded: LoadedModel,
     request: ExplanationRequest,
     *,
-    label: Tensor | None = None,
-    further: FurtherImages = NO_FURTHER,
     decided: Decided | None = None,
     progress: bool = False,
 ) -> StudyExplanationResult:
     """Explain what a model finds in one volume: each explainer once over all findings, and once by the teacher.
 
     Args:
-        values: voxels [slice, row, column].
-        volume: their record.
+        images: the volume, and what else was read of its study.
         loaded: the model, and its teacher.
         request: explainers, findings, time, seed.
-        label: the study's own segmentation [slice, row, column], where it has one: a classifier's maps are judged by it.
-        further: other images of the study, of a model that sees several.
         decided: samples and verdicts that are not to be found out here.
         progress: show a bar.
 
@@ -146,19 +157,21 @@ def explain_study(
     started = time.perf_counter()
     require_bound(request, loaded)
     decided = decided or Decided()
-    task = loaded.checkpoint.task
-    study = prepare_study(values, grid_of(volume.geometry), task, further.values)
+    task, volume = loaded.checkpoint.task, images.volume
+    study = prepare_study(images.values, grid_of(volume.geometry), task, images.further.values)
     study_explainer: StudyExplainer = (
-        LesionStudyExplainer(loaded.networks(), study, volume, request, label)
+        LesionStudyExplainer(loaded.networks(), study, volume, request, images.label)
         if task.kind is TaskKind.SEGMENTATION
-        else ClassStudyExplainer(loaded.networks(), study, volume, request, label, loaded.calibration)
+        else ClassStudyExplainer(loaded.networks(), study, volume, request, images.label, loaded.calibration)
     )
     given = _explain_all(study_explainer, study, loaded, request, decided, started=started, progress=progress)
     payload = safetensors.torch.save({name: value.contiguous() for name, value in given.arrays.items()})
     array = Ref(store=STORE, key=ARRAYS, sha256=hashlib.sha256(payload).hexdigest())
-    record = _record_of(study_explainer, given, _Asked(volume, further, loaded, request, decided, array))
+    record = _record_of(study_explainer, given, _Asked(images, loaded, request, decided, array))
     whole = {**given.seconds, "all": time.perf_counter() - started}
-    return StudyExplanationResult(record, payload, given.arrays, values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    return StudyExplanationResult(
+        record, payload, given.arrays, images.values, whole, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
 
 
 @dataclass(frozen=True)
@@ -214,8 +227,7 @@ def _explain_all(
 class _Asked:
     """What was asked of whom, and the file of the arrays."""
 
-    volume: VolumeRef
-    further: FurtherImages
+    images: StudyImages
     loaded: LoadedModel
     request: ExplanationRequest
     decided: Decided
@@ -224,7 +236,7 @@ class _Asked:
 
 def _record_of(study_explainer: StudyExplainer, given: _Given, asked: _Asked) -> StudyExplanation:
     """Return the record of a study that was explained."""
-    loaded, volume, task = asked.loaded, asked.volume, asked.loaded.checkpoint.task
+    loaded, volume, further, task = asked.loaded, asked.images.volume, asked.images.further, asked.loaded.checkpoint.task
     rows = MapRecords(
         models={"student": loaded.model, **({"teacher": loaded.teacher} if loaded.teacher is not None else {})},
         volume=volume,
@@ -239,8 +251,8 @@ def _record_of(study_explainer: StudyExplainer, given: _Given, asked: _Asked) ->
     return StudyExplanation(
         request=asked.request,
         volume=volume,
-        further=asked.further.volumes,
-        image_names=task.image_names if asked.further.volumes else (),
+        further=further.volumes,
+        image_names=task.image_names if further.volumes else (),
         model=loaded.model,
         teacher=loaded.teacher,
         kind=task.kind,
@@ -258,7 +270,7 @@ def _record_of(study_explainer: StudyExplainer, given: _Given, asked: _Asked) ->
         tested_on_cohort=tuple(entry.name for entry in given.entries if entry.name in asked.decided.sanity_reports),
         caveats=(
             *caveats_of_study(volume, loaded.checkpoint),
-            *images_caveats(task, volume, asked.further),
+            *images_caveats(task, volume, further),
             *calibration_caveats(loaded.calibration, loaded.model.name, noun_of(loaded.structures)),
             *left_out_caveats(given.left_out, asked.request.seconds),
         ),

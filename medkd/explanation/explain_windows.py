@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch.nn import functional
 from data_contracts import ExplanationError, Task
 from medkd.attribution._attribute import attribute
 from medkd.attribution._budget import expect_windows
+from medkd.explanation.subjects import Method
 from medkd.inference.predict import predict_logits
 from medkd.targets import LesionMargin, MultiTarget
 from medkd.types import AttributionMap
@@ -75,11 +75,9 @@ def explain_volume(
     volume: Tensor,
     task: Task,
     masks: Tensor,
-    *,
-    explainer: str,
     classes: Sequence[int],
-    options: Mapping[str, Any] | None = None,
-    seed: int = 0,
+    method: Method,
+    *,
     only: Collection[int] | None = None,
 ) -> AttributionMap:
     """Return one map per lesion, [lesions, *space], in logits: what each voxel of the volume has to do with the lesion's margin.
@@ -93,10 +91,8 @@ def explain_volume(
         volume: [channel, *space], as it was predicted.
         task: size and overlap of windows, flips that are averaged over.
         masks: frozen lesions, bool or uint8 [lesions, *space].
-        explainer: name in the catalogue.
         classes: class of each lesion; class 0 is the background.
-        options: of the explainer.
-        seed: of explainers that draw.
+        method: the explainer.
         only: places in the plan of the windows that are asked: maps are then of the part of each margin that these have a say in. None
             asks all.
 
@@ -122,7 +118,14 @@ def explain_volume(
             targets = [
                 LesionMargin(weights[:, index].flip(tuple(axis + 1 for axis in axes)) / len(flips), classes[index]) for index in touched
             ]
-            maps = attribute(model, images.flip(mirrored), MultiTarget(tuple(targets)), explainer=explainer, options=options, seed=seed)
+            maps = attribute(
+                model,
+                images.flip(mirrored),
+                MultiTarget(tuple(targets)),
+                explainer=method.explainer,
+                options=method.options,
+                seed=method.seed,
+            )
             for place, found in zip(batch.places, maps.flip(mirrored).cpu(), strict=True):
                 for index, own in zip(touched, found, strict=True):
                     total[index][place] += own

@@ -86,10 +86,7 @@ class LesionStudyExplainer:
 
     def explain(self, network: nn.Module, method: Method) -> Tensor:
         """Return the maps of all lesions, [lesion, *network space]."""
-        classes = [one.index for one in self.subjects]
-        return explain_lesions(
-            network, self._study, self._inside, classes, explainer=method.explainer, options=method.options, seed=method.seed
-        )
+        return explain_lesions(network, self._study, self._inside, [one.index for one in self.subjects], method)
 
     def trial(self, network: nn.Module, maps: Tensor, method: Method) -> LesionTrial:
         """Return the trial of an explainer on the first lesion; one that lies in many windows is tried on those that hold most of it."""
@@ -192,17 +189,7 @@ class LesionTrial:
         return torch.cat([self._explain_by(masks, self.network, only) for masks, only in pieces])
 
     def _explain_by(self, masks: Tensor, network: nn.Module, only: tuple[int, ...] | None = None) -> Tensor:
-        method = self.method
-        return explain_lesions(
-            network,
-            self.study,
-            masks,
-            [self.index] * len(masks),
-            explainer=method.explainer,
-            options=method.options,
-            seed=method.seed,
-            only=only,
-        )
+        return explain_lesions(network, self.study, masks, [self.index] * len(masks), self.method, only=only)
 
 
 def halves(inside: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
-
 from data_contracts import (
     Checkpoint,
     CohortSet,
@@ -28,7 +26,7 @@ from medkd.cohorts.shards import seen_values
 from medkd.explanation.artefact import LEAST_ID, RECORD, ask_registry, attach_study, find_kept, keep, read_explanation, replay
 from medkd.explanation.defaults import with_defaults
 from medkd.explanation.explain_cohort import asks_siblings, explain_cohort, replay_bundle, siblings_of
-from medkd.explanation.explain_study import LoadedModel, explain_study
+from medkd.explanation.explain_study import LoadedModel, StudyImages, explain_study
 from medkd.explanation.inspect_model import inspect_model
 from medkd.explanation.kept import EXPLANATIONS as EXPLANATIONS
 from medkd.inference.further_images import read_further
@@ -100,10 +98,8 @@ def _explain_by(
     """Explain a volume, the first of its study's images, from one place to another, and put the artefact beside the version."""
     volume, store = images[0], Store(places[0])
     require_permitted(volume, loaded.checkpoint.domain)
-    values, label = read_volume(store, volume)
-    further = read_further(volume, images[1:], store, loaded.checkpoint.task)
-    wanted = with_defaults(request, loaded.checkpoint.task.kind)
-    made = explain_study(values, volume, loaded, wanted, label=label, further=further, progress=workspace.progress)
+    seen = replace(read_volume(store, volume), further=read_further(volume, images[1:], store, loaded.checkpoint.task))
+    made = explain_study(seen, loaded, with_defaults(request, loaded.checkpoint.task.kind), progress=workspace.progress)
     caveats = (*made.record.caveats, *series_caveats(loaded.series, images, places[0]))
     made = replace(made, record=made.record.model_copy(update={"caveats": caveats}))
     folder = keep(made, private_folder(places[1]) / EXPLANATIONS)
@@ -202,12 +198,11 @@ def replay_registered(workspace: Workspace, folder: Path, wanted: str, store: Pa
     if store is not None:
         stores.insert(0, Store(store))
     source = next((one for one in stores if one.verify(record.volume.array)), stores[0])
-    values, label = read_volume(source, record.volume)
-    further = read_further(record.volume, record.further, source, loaded.checkpoint.task)
-    again = replay(place, values, loaded, label, further)
+    images, further = read_volume(source, record.volume), read_further(record.volume, record.further, source, loaded.checkpoint.task)
+    again = replay(place, images.values, loaded, images.label, further)
     return place, again.same, again.differs
 
 
-def read_volume(store: Store, volume: VolumeRef) -> tuple[Tensor, Tensor | None]:
+def read_volume(store: Store, volume: VolumeRef) -> StudyImages:
     """Return a volume's voxels (of a picture what is shown of it), and what its own labels mark where it has any."""
-    return seen_values(volume, store), marked_voxels(volume, store)
+    return StudyImages(seen_values(volume, store), volume, marked_voxels(volume, store))

@@ -26,7 +26,7 @@ class Method:
     """An explainer as it is asked: its name in the catalogue, its options (networks among them), the seed of what it draws."""
 
     explainer: str
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
 

@@ -86,7 +86,7 @@ def meta_of(payload: Bytes) -> tuple[int, str]:
     """
     found: dict[int, str] = {}
     try:
-        end = _walk(payload, _PREAMBLE, len(payload), _EXPLICIT, found, {0x00020010: "syntax"}, stop_behind=2)
+        end = _walk(payload, _PREAMBLE, _EXPLICIT, found, {0x00020010: "syntax"}, stop_behind=2)
         return end, found[0x00020010]
     except (StructError, KeyError, IndexError) as error:
         raise DataError("OBJECT_TRUNCATED", f"expected file meta information with a transfer syntax in {len(payload)} bytes") from error
@@ -108,7 +108,7 @@ def identify(payload: Bytes, transfer_syntax: str, begin: int = 0) -> ObjectIden
     if transfer_syntax in _DEFLATED:
         payload, begin = _inflate(payload[begin:]), 0
     try:
-        end = _walk(payload, begin, len(payload), form, found, _WANTED)
+        end = _walk(payload, begin, form, found, _WANTED)
     except (StructError, IndexError) as error:
         raise DataError("OBJECT_TRUNCATED", f"expected a whole data set, its {len(payload) - begin} bytes break off: {error}") from error
     if any(payload[end:]):
@@ -139,7 +139,6 @@ def _inflate(payload: bytes) -> bytes:
 def _walk(
     payload: Bytes,
     offset: int,
-    end: int,
     form: _Form,
     found: dict[int, str],
     wanted: dict[int, str],
@@ -152,6 +151,7 @@ def _walk(
     Raises:
         IndexError, struct.error: where a length leads beyond the end.
     """
+    end = len(payload)
     while offset < end:
         group, element = form.tag.unpack_from(payload, offset)
         number = group << 16 | element
@@ -162,7 +162,7 @@ def _walk(
         begin, length, kind = _length_of(payload, offset, form)
         if length == _UNDEFINED:
             inner = _IMPLICIT if kind == b"UN" else form  # PS3.5 6.2.2
-            offset = _behind_sequence(payload, begin, end, inner, depth + 1)
+            offset = _behind_sequence(payload, begin, inner, depth + 1)
             continue
         offset = begin + length
         if offset > end:
@@ -182,7 +182,7 @@ def _length_of(payload: Bytes, offset: int, form: _Form) -> tuple[int, int, byte
     return offset + 8, form.short.unpack_from(payload, offset + 6)[0], kind
 
 
-def _behind_sequence(payload: Bytes, offset: int, end: int, form: _Form, depth: int) -> int:
+def _behind_sequence(payload: Bytes, offset: int, form: _Form, depth: int) -> int:
     """Step over the items of a sequence, or the fragments of pixel data, of undefined length."""
     if depth > _DEEPEST:
         raise IndexError(f"sequences inside of sequences, {depth} deep")
@@ -195,11 +195,11 @@ def _behind_sequence(payload: Bytes, offset: int, end: int, form: _Form, depth: 
         if number != _ITEM:
             raise IndexError(f"({group:04X},{element:04X}) where an item begins")
         if length == _UNDEFINED:
-            behind = _walk(payload, offset, end, form, {}, {}, depth=depth)
+            behind = _walk(payload, offset, form, {}, {}, depth=depth)
             if form.tag.unpack_from(payload, behind - 8) != (0xFFFE, 0xE00D):
                 raise IndexError("an item without an end")
             offset = behind
         else:
             offset += length
-            if offset > end:
-                raise IndexError(f"an item ends {offset - end} bytes behind them")
+            if offset > len(payload):
+                raise IndexError(f"an item ends {offset - len(payload)} bytes behind them")

@@ -24,11 +24,12 @@ from medkd.models._tucker import factorised, share_for
 from medkd.planning.invented_cases import invented_cases
 from medkd.precision import resolve_precision, training_device
 from medkd.seeds import derive_seed
+from medkd.training.batches import epoch_samples
 from medkd.training.checkpoint import save_state
-from medkd.training.fit import FitRequest, Trainer, epoch_samples, open_fabric
+from medkd.training.fit import FitRequest, Trainer, open_fabric
 from medkd.training.objective import Objective
 from medkd.training.several_teachers import put_together
-from medkd.training.train import LoadedTeacher, TrainingSetup
+from medkd.training.training_run import LoadedTeacher, TrainingSetup
 
 #: Steps that are timed at least, after the first, which prepares kernels.
 _LEAST_STEPS = 2
@@ -132,9 +133,10 @@ def _timed_steps(trainer: Trainer, device: torch.device, *, ends: float) -> list
 
 def _steps(trainer: Trainer) -> Iterator[None]:
     """Make steps without end: epoch after epoch of the few cases, begun anew where the recipe's epochs are over."""
+    request = trainer.request
     for number in itertools.count():
-        trainer.loop.epoch = number % trainer.request.fit.epochs
-        for index, sample in enumerate(epoch_samples(trainer.cohort, trainer.request, trainer.loop.epoch)):
+        epoch = trainer.loop.epoch = number % request.fit.epochs
+        for index, sample in enumerate(epoch_samples(trainer.cohort, request.task, request.fit, seed=request.seed, epoch=epoch)):
             trainer.batch(index, sample)
             yield
 

@@ -84,7 +84,7 @@ def _probed(request: ProbeRequest, began: float) -> dict[str, Any]:
     from medkd.planning.probe import probe_passes, probe_training
     from medkd.planning.processor import processor_name
     from medkd.training.recipes import network_spec
-    from medkd.training.train import LoadedTeacher
+    from medkd.training.training_run import LoadedTeacher
 
     if request.threads is not None:
         torch.set_num_threads(request.threads)
@@ -123,7 +123,7 @@ def _untrained(recipe: Recipe, name: str) -> tuple[Any, ...]:
     """Return as many networks as a further teacher has, with weights that nobody keeps."""
     from medkd.models._build import build_network, specify_network
     from medkd.models._inputs import picking
-    from medkd.training.train import LoadedTeacher
+    from medkd.training.training_run import LoadedTeacher
 
     own = recipe.teacher_task(name)
     spec = specify_network(recipe.teachers[name].network, own)

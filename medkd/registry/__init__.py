@@ -1,1 +1,1 @@
-"""The MLflow model registry behind one interface; one file imports mlflow."""
+"""The MLflow model registry behind one interface; files called ``mlflow_…`` alone import mlflow."""

@@ -9,31 +9,18 @@ import os
 import re
 import shutil
 import tempfile
-import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from data_contracts import Lineage, ModelRef, RegistryError, Role
+from data_contracts import ModelRef, RegistryError
 from data_contracts.private import privately
-from medkd.registry.empty_registry import begin_registry, keep_registry
-from medkd.registry.interface import (
-    FURTHER_TEACHERS_TAG,
-    ListedVersion,
-    LoggedRun,
-    Publication,
-    VersionContents,
-    parse_uri,
-    unknown_version,
-)
+from medkd.registry.interface import ListedVersion, LoggedRun, Publication, VersionContents, parse_uri, unknown_version
 from medkd.registry.promotion_lock import RequireHeld, file_lock, tag_lock
 from medkd.registry.recipe_run import RecipeRun
-from medkd.registry.relocate import find_relocation, relocate, relocated_copy
 from medkd.registry.server import require_server, shown
-from medkd.storage.manifest import MANIFEST, verify_folder
-from medkd.storage.run_lock import locked
-from medkd.storage.store import sha256_file
+from medkd.storage.manifest import verify_folder
 
 # Set before mlflow is imported: no telemetry, no pickle, no job runner; a dead server is an error within seconds.
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -48,7 +35,6 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 for _noisy in ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store", "mlflow.tracking.fluent"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
 
-import mlflow  # noqa: E402
 from mlflow.artifacts import download_artifacts  # noqa: E402
 from mlflow.entities.model_registry import ModelVersion  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
@@ -57,70 +43,17 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from medkd.registry.mlflow_contents import digest_tags, read_contents  # noqa: E402
+from medkd.registry.mlflow_database import at_its_place, laid_out_alone, unreadable  # noqa: E402
 from medkd.registry.mlflow_listing import aliases_by_version, all_versions, figures_by_model, figures_of, plain_tags  # noqa: E402
-from medkd.registry.mlflow_model import MODEL_TAG, PACKAGE, SERVING, Belonging, lay_out, verify_mlflow_files  # noqa: E402
+from medkd.registry.mlflow_model import MODEL_TAG, PACKAGE, SERVING, verify_mlflow_files  # noqa: E402
 from medkd.registry.mlflow_purge import MlflowHousekeeping  # noqa: E402
+from medkd.registry.mlflow_registration import DIGEST_TAG, FILES_TAG, SERVING_TAG, MlflowRegistration, model_ref  # noqa: E402
 from medkd.registry.mlflow_runs import MlflowRuns, reached  # noqa: E402
 
 #: Where a version's files lay in its run before versions were MLflow models.
 _RUN_PATH = "model"
-_DIGEST_TAG, _SERVING_TAG = "medkd.manifest_digest", "medkd.serving_digest"
-#: sha256 of MLflow's own files of a version, as JSON: they are in neither manifest.
-_FILES_TAG = "medkd.mlflow_files"
 #: Lease of whoever moves aliases, on the registered model.
 _LOCK_TAG = "medkd.promotion_lock"
-
-
-@contextlib.contextmanager
-def _laying_out_alone(uri: str) -> Iterator[None]:
-    """Let one process at a time lay out the tables of a local database, and a database appear whole or not at all.
-
-    MLflow makes a new database by running every migration it ever had, on the file itself: two processes at once fail, and one that
-    is killed there leaves a file that MLflow refuses ever after ("table _alembic_tmp_trace_tags already exists").
-    """
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or not os.access(path.parent, os.W_OK):
-        yield
-        return
-    with locked(path.with_name(f".medkd-{path.name}.lock"), wait_s=120.0):
-        if not path.exists():
-            new = path.with_name(f".{path.name}.new")
-            # What a process that was killed left: the database with its journal, or a copy that it was being made of.
-            for left in (*path.parent.glob(f"{new.name}*"), *path.parent.glob(f".{new.name}.*")):
-                left.unlink()
-            if not begin_registry(new):
-                unfinished = f"sqlite:///{new}"
-                MlflowClient(tracking_uri=unfinished, registry_uri=unfinished).search_experiments(max_results=1)
-                keep_registry(new)
-            new.replace(path)
-        yield
-
-
-_uri_lock = threading.Lock()
-
-
-@contextlib.contextmanager
-def _everywhere(uri: str) -> Iterator[None]:
-    """Make a tracking URI that of the whole process for a moment: MLflow's database store looks a logged model up there and not where it is.
-
-    (``sqlalchemy_store.create_model_version``, MLflow 3.17: "Propagate tracking URI to file sqlalchemy directly".)
-    """
-    with _uri_lock:
-        before = os.environ.get("MLFLOW_TRACKING_URI")
-        mlflow.set_tracking_uri(uri)
-        try:
-            yield
-        finally:
-            mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None, which unsets it, is left out of its annotation
-            if before is None:
-                os.environ.pop("MLFLOW_TRACKING_URI", None)
-
-
-def _unreadable(uri: str, error: Exception) -> RegistryError:
-    if isinstance(error, RegistryError):
-        return error
-    why = " ".join(str(error).split())[:200] or type(error).__name__
-    return RegistryError("REGISTRY_UNREADABLE", f"expected an MLflow registry at {shown(uri)}, it cannot be used ({why}); name another")
 
 
 class MlflowRegistry:
@@ -151,25 +84,13 @@ class MlflowRegistry:
         self._downloads = Path(tempfile.mkdtemp(prefix="medkd-"))
         weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
         try:
-            with _laying_out_alone(tracking_uri):
-                tracking_uri = self._at_its_place(tracking_uri)
+            with laid_out_alone(tracking_uri):
+                tracking_uri, self._read_only = at_its_place(tracking_uri, self._downloads)
                 self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
                 self.runs = MlflowRuns(self._client, self._local.as_uri() if self._local is not None else None)
                 self._client.search_experiments(max_results=1)  # says whether it is a registry at all
         except Exception as error:  # MLflow, its database layer and drivers each have errors of their own
-            raise _unreadable(tracking_uri, error) from error
-
-    def _at_its_place(self, uri: str) -> str:
-        """Return the URI of a database whose places are those of today: its own, or of a copy where it cannot be written to."""
-        database = Path(uri.removeprefix("sqlite:///"))
-        relocation = find_relocation(database) if uri.startswith("sqlite:///") and database.is_file() else None
-        if relocation is None:
-            return uri
-        if not (os.access(database, os.W_OK) and os.access(database.parent, os.W_OK)):
-            self._read_only = database
-            return f"sqlite:///{relocated_copy(database, relocation, self._downloads)}"
-        relocate(database, relocation)
-        return uri
+            raise unreadable(tracking_uri, error) from error
 
     def _require_writable(self) -> None:
         """Refuse a change of a registry that is read from a copy: it would be lost.
@@ -186,82 +107,13 @@ class MlflowRegistry:
     @privately()
     @reached
     def register(self, publication: Publication) -> ModelRef:
-        """Log a run and a model with the package and its serving form, then register it; the same manifest gives the version that exists.
+        """Register a version; the same manifest gives the version that exists.
 
         Raises:
-            RegistryError: ``VERSION_ALTERED``, or ``FORM_DIFFERS`` where the serving form is not the network: nothing is registered then.
+            RegistryError: ``REGISTRY_READ_ONLY``, or as :meth:`medkd.registry.mlflow_registration.MlflowRegistration.register`.
         """
-        digest = sha256_file(publication.folder / MANIFEST)
-        verify_folder(publication.folder, digest)
         self._require_writable()
-        self._ensure_model(publication.name)
-        there = self._of_manifest(publication.name, digest)
-        if there:
-            return self._settled(publication.name, there)
-        form = None if publication.form is None else publication.form()
-        tags = {
-            **publication.tags,
-            _DIGEST_TAG: digest,
-            "medkd.role": publication.role.value,
-            "medkd.weights_digest": publication.weights_digest,
-            **({} if form is None else {_SERVING_TAG: form.digest}),
-        }
-        run_id = self._begin_run(publication, tags)
-        model_id = self._log_model(publication, tags, run_id)
-        with tempfile.TemporaryDirectory(prefix="medkd-version-") as scratch:
-            folder = Path(scratch) / "model"
-            listed = lay_out(folder, publication.folder, form, Belonging(publication.name, digest, model_id, run_id))
-            self._client.log_model_artifacts(model_id, str(folder))
-        self.runs.complete_history(run_id, publication.history)
-        figures = {**publication.metrics, **({} if form is None else form.parity)}
-        self.runs.log_final(run_id, figures, model_id=model_id, at=publication.measured_at)
-        self._client.finalize_logged_model(model_id, "READY")
-        self._client.set_terminated(run_id)
-        tags |= {MODEL_TAG: model_id, _FILES_TAG: json.dumps(listed)}
-        source = f"models:/{model_id}"
-        with _everywhere(self._client.tracking_uri):
-            self._client.create_model_version(
-                publication.name, source, run_id, tags, description=publication.description or None, model_id=model_id
-            )
-        return self._settled(publication.name, self._of_manifest(publication.name, digest))
-
-    def _of_manifest(self, name: str, digest: str) -> list[ModelVersion]:
-        """Return the versions of a name with a manifest, oldest first."""
-        quoted = name.replace("'", "''")
-        found = self._client.search_model_versions(f"name = '{quoted}' and tags.`{_DIGEST_TAG}` = '{digest}'")
-        return sorted(found, key=lambda one: int(one.version))
-
-    def _settled(self, name: str, versions: Sequence[ModelVersion]) -> ModelRef:
-        """Return the oldest of the versions of one manifest, its run over, and remove the others.
-
-        There are others where an answer was lost and the request sent again, or where two register at once: of both the oldest stays.
-        """
-        for other in versions[1:]:
-            self._client.delete_model_version(name, other.version)
-        kept = versions[0]
-        if self._client.get_run(str(kept.run_id)).info.status == "RUNNING":
-            self._client.set_terminated(str(kept.run_id))
-        return _model_ref(name, int(kept.version), kept.tags)
-
-    def _begin_run(self, publication: Publication, tags: Mapping[str, str]) -> str:
-        """Return the run of a publication: that of its training, or one of its own."""
-        if publication.training is None:
-            name, unfinished = f"{publication.name}-{publication.seed}", {_DIGEST_TAG: tags[_DIGEST_TAG]}
-            run_id = self.runs.begin(publication.experiment, name, unfinished, publication.params)
-        else:
-            run_id = self.runs.training(publication.training, unless=(_DIGEST_TAG, tags[_DIGEST_TAG]))
-        self.runs.set_tags(run_id, {**tags, "medkd.kind": "model"})
-        return run_id
-
-    def _log_model(self, publication: Publication, tags: Mapping[str, str], run_id: str) -> str:
-        """Make the logged model of a run and return its id; one that a registration which was cut short left is removed."""
-        experiment = self._client.get_run(run_id).info.experiment_id
-        for left in self._client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'"):
-            self._client.delete_logged_model(left.model_id)
-        model = self._client.create_logged_model(
-            experiment, name=publication.name, source_run_id=run_id, tags=dict(tags), params=dict(publication.params), model_type="medkd"
-        )
-        return str(model.model_id)
+        return MlflowRegistration(self._client, self.runs).register(publication)
 
     @privately()
     @reached
@@ -272,14 +124,14 @@ class MlflowRegistry:
             RegistryError: ``MODEL_URI``, ``VERSION_UNKNOWN`` or ``VERSION_ALTERED``.
         """
         version = self._version(uri)
-        reference = _model_ref(version.name, int(version.version), version.tags)
+        reference = model_ref(version.name, int(version.version), version.tags)
         copy = self._downloads / f"{version.name}-{version.version}"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
-        listed = json.loads(version.tags.get(_FILES_TAG, "{}"))
+        listed = json.loads(version.tags.get(FILES_TAG, "{}"))
         try:
             if MODEL_TAG in version.tags:
-                wanted = [PACKAGE, *([SERVING] if _SERVING_TAG in version.tags else []), *listed]
+                wanted = [PACKAGE, *([SERVING] if SERVING_TAG in version.tags else []), *listed]
                 for place in wanted:
                     self._download(version.tags[MODEL_TAG], place, copy / place)
                 folder = copy / PACKAGE
@@ -290,9 +142,9 @@ class MlflowRegistry:
             raise RegistryError(
                 "VERSION_ALTERED", f"expected the files of {uri}, they cannot be fetched: {why}; register it again"
             ) from error
-        verify_folder(folder, version.tags.get(_DIGEST_TAG, ""))
-        if _SERVING_TAG in version.tags:
-            verify_folder(copy / SERVING, version.tags[_SERVING_TAG])
+        verify_folder(folder, version.tags.get(DIGEST_TAG, ""))
+        if SERVING_TAG in version.tags:
+            verify_folder(copy / SERVING, version.tags[SERVING_TAG])
         verify_mlflow_files(copy, listed)
         return reference, folder
 
@@ -351,17 +203,17 @@ class MlflowRegistry:
     def versions(self, name: str) -> tuple[ModelRef, ...]:
         """Return all versions of a name, oldest first."""
         known = self._versions_of(name)
-        return tuple(sorted((_model_ref(name, int(one.version), one.tags) for one in known), key=lambda one: one.version))
+        return tuple(sorted((model_ref(name, int(one.version), one.tags) for one in known), key=lambda one: one.version))
 
     @privately()
     @reached
     def listed(self) -> tuple[ListedVersion, ...]:
         """Return every version with its tags, figures and aliases, by name and number; those that others registered are left out."""
-        found = [one for one in all_versions(self._client) if _DIGEST_TAG in one.tags]
+        found = [one for one in all_versions(self._client) if DIGEST_TAG in one.tags]
         aliases, figures = aliases_by_version(self._client, {one.name for one in found}), figures_by_model(self._client)
         listed = (
             ListedVersion(
-                model=_model_ref(one.name, int(one.version), one.tags),
+                model=model_ref(one.name, int(one.version), one.tags),
                 tags=plain_tags(one),
                 metrics=figures_of(self._client, one, figures),
                 aliases=aliases.get((one.name, int(one.version)), ()),
@@ -425,7 +277,7 @@ class MlflowRegistry:
     def contents(self, uri: str) -> VersionContents:
         """Return what stands beside the files of a version: tags, text, figures, and what was attached."""
         version = self._version(uri)
-        model, listed = _model_ref(version.name, int(version.version), version.tags), json.loads(version.tags.get(_FILES_TAG, "{}"))
+        model, listed = model_ref(version.name, int(version.version), version.tags), json.loads(version.tags.get(FILES_TAG, "{}"))
         return read_contents(self._client, version, self._artefacts_of(version), model, listed)
 
     @privately()
@@ -533,27 +385,3 @@ class MlflowRegistry:
             tags = {"mlflow.parentRunId": top.info.run_id, "medkd.kind": "arm"}
             self.runs.write(arm, self._client.create_run(experiment, run_name=arm.name, tags=tags).info.run_id)
         self.runs.write(parent, top.info.run_id)
-
-    def _ensure_model(self, name: str) -> None:
-        try:
-            self._client.get_registered_model(name)
-        except MlflowException:
-            with contextlib.suppress(MlflowException):  # made by another a moment ago; if it was not, the next call says why
-                self._client.create_registered_model(name, description="Research use only. Not a medical device.")
-
-
-def _model_ref(name: str, version: int, tags: Mapping[str, str]) -> ModelRef:
-    missing = [tag for tag in (_DIGEST_TAG, "medkd.role", "medkd.weights_digest") if tag not in tags]
-    if missing:
-        raise RegistryError(
-            "VERSION_INCOMPLETE", f"expected the tag {missing[0]} on {name} version {version}, it was not registered by medkd"
-        )
-    return ModelRef(
-        name=name,
-        version=version,
-        manifest_digest=tags[_DIGEST_TAG],
-        role=Role(tags["medkd.role"]),
-        weights_digest=tags["medkd.weights_digest"],
-        teacher=Lineage.model_validate(tags["medkd.teacher"]) if "medkd.teacher" in tags else None,
-        further_teachers=tuple(Lineage.model_validate(one) for one in tags.get(FURTHER_TEACHERS_TAG, "").split()),
-    )

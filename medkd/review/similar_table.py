@@ -72,7 +72,7 @@ def _stands(similar: SimilarCases) -> Said:
 def _row(case: SimilarCase, *, own: bool) -> SimilarRow:
     size: Text = "–" if case.voxels is None else say("similar.voxels", count=case.voxels)
     if case.volume_ml is not None:
-        size = say("told.ml", value=f"{case.volume_ml:.2f}")
+        size = say("detail.ml", value=f"{case.volume_ml:.2f}")
     label = recognise(case.label) if case.label else say("similar.unlabelled")
     return SimilarRow(case.case_key, say("similar.own" if own else "similar.other"), label, size, _distance(case))
 

@@ -22,7 +22,7 @@ from medkd.yaml_text import read_yaml
 #: Name of each language's file, and its tag (BCP 47). The first is the one that records are written in.
 LANGUAGES = {"en": "en", "zh": "zh-Hans"}
 #: Keys of texts that a record holds in English.
-_OF_RECORDS = ("said.", "told.", "word.")
+_OF_RECORDS = ("said.", "detail.", "word.")
 #: What values look like where anything else would be taken for them.
 _LOOKS = {
     **dict.fromkeys(("number", "count", "slices", "x", "y", "z", "patients", "least_patients"), r"-?\d+"),

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from medkd.seeds import derive_seed
 from medkd.storage.metrics_log import MetricsLog
 from medkd.trace import Sample, forked_rng
 from medkd.training.balance import LossBalancer
+from medkd.training.batches import TrainingCohort, epoch_samples, on_device, own_part, resident
 from medkd.training.checkpoint import LoopState, TrainState, load_state, save_state
 from medkd.training.cost_meter import CostMeter
 from medkd.training.objective import EXPLANATIONS, Objective
@@ -35,32 +36,14 @@ from medkd.training.peer import PeerStudent
 from medkd.training.schedule import learning_rate
 from medkd.training.step import DistillationStep, StepBatch
 from medkd.training.system_metrics import system_metrics
-from medkd.volumes.vary import vary
 
 if TYPE_CHECKING:  # Fabric brings torch's compiler with it, two seconds of every process; only one that trains has use for it
     from lightning_fabric import Fabric
 
-# Fabric announces its precision on every set-up; a run has twenty of them.
 #: Seconds of training that an interruption may cost.
 SAVE_SECONDS = 60.0
 #: Steps between two questions of several processes to one another whether to write the state.
 AGREE_EVERY = 32
-
-
-class TrainingCohort(Protocol):
-    """What training draws from: a function of rows, never of what was drawn before."""
-
-    def __len__(self) -> int:
-        """Return the number of cases."""
-        ...
-
-    def draw(self, rows: Tensor, task: Task, config: TrainingConfig, generator: torch.Generator) -> Sample:
-        """Return the batch of some rows."""
-        ...
-
-    def patients(self) -> list[str]:
-        """Return the patient key of each case."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -230,7 +213,7 @@ class Trainer:
             self.request.cost.resume(self.loop.cost)
         self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in self.loop.sums.items()}
         self._bar.update(self.loop.epoch * self.batches + self.loop.batch)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings():  # Fabric announces its precision on every set-up; a run has twenty of them
             warnings.filterwarnings("ignore", category=UserWarning, module="lightning_fabric")
             self.wrapped, self.wrapped_optimizer = self.fabric.setup(self.step, self.optimizer)
         self._saved = time.perf_counter()
@@ -247,7 +230,7 @@ class Trainer:
             # Seeded anew for every epoch: what dropout draws must not depend on where a run was interrupted.
             torch.manual_seed(derive_seed("dropout", request.seed, loop.epoch))
         started, before = time.perf_counter(), loop.seconds
-        for index, sample in enumerate(epoch_samples(self.cohort, request, loop.epoch)):
+        for index, sample in enumerate(epoch_samples(self.cohort, request.task, config, seed=request.seed, epoch=loop.epoch)):
             if index < loop.batch:
                 continue
             self.batch(index, sample)
@@ -273,7 +256,7 @@ class Trainer:
             self.wrapped_optimizer.zero_grad()
         # Gradients of a group are exchanged once, with its last batch.
         with fabric.no_backward_sync(self.wrapped, enabled=not is_last):
-            loss, values = self.wrapped(StepBatch(own_part(_to(sample, fabric.device), fabric), share=share, step=loop.step))
+            loss, values = self.wrapped(StepBatch(own_part(on_device(sample, fabric.device), fabric), share=share, step=loop.step))
             fabric.backward(loss / size)
         if is_last:
             if config.clip_norm is not None:
@@ -374,15 +357,6 @@ class Trainer:
         return contiguous.cpu().eval()
 
 
-def resident(cohort: TrainingCohort, device: torch.device) -> TrainingCohort:
-    """Return the cohort on the device where that has a memory of its own and half of what is free is enough."""
-    size, move = getattr(cohort, "nbytes", None), getattr(cohort, "to", None)
-    if device.type != "cuda" or size is None or move is None or size() > torch.cuda.mem_get_info(device)[0] / 2:
-        return cohort
-    moved: TrainingCohort = move(device)
-    return moved
-
-
 def ask_before(source: KnowledgeSource, cohort: TrainingCohort, request: FitRequest, fabric: Fabric, *, maps: bool) -> None:
     """Let a live teacher answer before training where its views are few and come again: whole pictures, at most mirrored, on a CPU."""
     config, images = request.fit, getattr(cohort, "images", None)
@@ -396,32 +370,3 @@ def ask_before(source: KnowledgeSource, cohort: TrainingCohort, request: FitRequ
         with fabric.autocast():
             for one in asked:
                 one.ask_before(images, mirrored=config.augment == "flip", maps=maps, batch=config.batch_size)
-
-
-def epoch_samples(cohort: TrainingCohort, request: FitRequest, epoch: int) -> Iterator[Sample]:
-    """Yield the batches of one epoch: a function of (cohort, seed, epoch). The last, smaller batch is left out."""
-    config = request.fit
-    generator = torch.Generator().manual_seed(derive_seed("epoch", request.seed, epoch))
-    wanted = max(config.samples_per_epoch or len(cohort), config.batch_size)
-    rounds = [torch.randperm(len(cohort), generator=generator) for _ in range(math.ceil(wanted / len(cohort)))]
-    # Whole rounds one after another: no case comes a second time before every other has come once.
-    order = torch.cat(rounds)[:wanted]
-    for begin in range(0, len(order) - config.batch_size + 1, config.batch_size):
-        sample = cohort.draw(order[begin : begin + config.batch_size], request.task, config, generator)
-        yield vary(sample, config, generator, row_channels=request.task.row_channels)
-
-
-def own_part(sample: Sample, fabric: Fabric) -> Sample:
-    """Return this process's part of a batch that is shared: rows that follow one another, so that together they are in order."""
-    if fabric.world_size == 1:
-        return sample
-    rows = len(sample.image)
-    if rows % fabric.world_size:
-        raise DataError("BATCH_UNEVEN", f"expected a batch that {fabric.world_size} processes can share evenly, got {rows} cases")
-    each = rows // fabric.world_size
-    return sample.rows(slice(fabric.global_rank * each, (fabric.global_rank + 1) * each))
-
-
-def _to(sample: Sample, device: torch.device) -> Sample:
-    # Patients stay: they are compared on the CPU, and no kernel reads them.
-    return replace(sample.mapped(lambda value: value.to(device)), patients=sample.patients)

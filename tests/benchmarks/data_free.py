@@ -26,7 +26,7 @@ from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.distillation.ard import perturbed
 from medkd.models._load import load_network
-from medkd.recipe_calls import student_calls, synthesis_calls, teacher_call
+from medkd.recipe_calls.training_calls import student_calls, synthesis_calls, teacher_call
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace, local_workspace
 from medkd.synthesis.synthesise_cohorts import synthesise_cohorts

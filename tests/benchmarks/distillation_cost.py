@@ -13,6 +13,7 @@ the ways take their steps in turn, one by one.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -32,8 +33,9 @@ from medkd.knowledge.source import LiveSource
 from medkd.knowledge.stored import StoredSource, with_teacher_outputs
 from medkd.models._build import build_network
 from medkd.storage.workspace import local_workspace
+from medkd.training.batches import epoch_samples
 from medkd.training.extract_knowledge import completed_config
-from medkd.training.fit import FitRequest, Trainer, epoch_samples, open_fabric
+from medkd.training.fit import FitRequest, Trainer, open_fabric
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec, read_recipe
 from medkd.training.requirements import requirements_of
@@ -166,10 +168,9 @@ class Steps:
         self._drawn = self._samples()
 
     def _samples(self):
-        epoch = 0
-        while True:
-            yield from enumerate(epoch_samples(self.run.cohort, self.request, epoch))
-            epoch += 1
+        request = self.request
+        for epoch in itertools.count():
+            yield from enumerate(epoch_samples(self.run.cohort, request.task, request.fit, seed=request.seed, epoch=epoch))
 
     def take(self, steps: int) -> float:
         """Return the CPU seconds of a step."""

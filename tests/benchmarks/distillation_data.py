@@ -30,7 +30,7 @@ import medkd
 from data_contracts import Estimate, Evaluation
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.recipe_calls import by_arm, evaluation_calls
+from medkd.recipe_calls.evaluation_calls import by_arm, evaluation_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace, local_workspace
 

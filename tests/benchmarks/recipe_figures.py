@@ -10,7 +10,8 @@ import flows
 from medkd.cohorts.prepare import prepare_cohorts, source_digest
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model, summarise
-from medkd.recipe_calls import by_arm, card_calls, evaluation_calls, student_calls, teacher_call
+from medkd.recipe_calls.evaluation_calls import by_arm, card_calls, evaluation_calls
+from medkd.recipe_calls.training_calls import student_calls, teacher_call
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import Workspace
 from medkd.training.objective import Objective

@@ -26,7 +26,7 @@ import flows
 import medkd
 from medkd.evaluation.compare import compare_arms
 from medkd.evaluation.evaluate import evaluate_model
-from medkd.recipe_calls import by_arm, evaluation_calls
+from medkd.recipe_calls.evaluation_calls import by_arm, evaluation_calls
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import local_workspace
 

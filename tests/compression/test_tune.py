@@ -7,7 +7,7 @@ import pytest
 from data_contracts import CompressionError, KnowledgeError, LeakageError, LossTerm, Subset, TrainingConfig, Tuning
 from medkd.compression.tune import TRANSFER, imitated, open_tuner, transfer_options, tuning_terms
 from medkd.models._load import load_network
-from medkd.training.train import InitialNetwork
+from medkd.training.training_run import InitialNetwork
 
 FIT = TrainingConfig(epochs=2, batch_size=16, learning_rate=1e-3)
 TERMS = (LossTerm(loss="cross_entropy"), LossTerm(loss="logit_kd"))

@@ -10,7 +10,7 @@ from medkd.storage.output import MARKER, RUN, STUDY, STUDY_STORE, claim, kind_of
 
 KEY = "s" + "0123456789abcdef"
 WRITTEN = ("manifest.json", f"volumes/{KEY}.safetensors", f"qc/{KEY}-0123456789ab.png", "quarantine/0123456789abcdef/file")
-THEIRS = ("notes.txt", "volumes/mine.safetensors", f"qc/{KEY}.png", "quarantine/letter.pdf")
+OF_OTHERS = ("notes.txt", "volumes/mine.safetensors", f"qc/{KEY}.png", "quarantine/letter.pdf")
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def test_a_claimed_folder_says_what_it_was_made_for(store):
 
 
 def test_what_an_ingestion_wrote_goes_and_what_somebody_put_beside_it_stays(store):
-    fill(store, *WRITTEN, *THEIRS)
+    fill(store, *WRITTEN, *OF_OTHERS)
     empty_store(store)
     left = {path.relative_to(store).as_posix() for path in store.rglob("*") if path.is_file()}
-    assert left == {*THEIRS, MARKER}
+    assert left == {*OF_OTHERS, MARKER}
 
 
 def test_folders_that_are_empty_then_go_too(store):

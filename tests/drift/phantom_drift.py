@@ -26,7 +26,7 @@ from data_contracts import (
 )
 from medkd.drift.study_profile import study_profile
 from medkd.explanation.defaults import DEFAULT_EXPLAINERS, first_findings
-from medkd.explanation.explain_study import Decided, LoadedModel, StudyExplanationResult, explain_study
+from medkd.explanation.explain_study import Decided, LoadedModel, StudyExplanationResult, StudyImages, explain_study
 from medkd.models._build import build_network
 from medkd.phantom.render import (
     SIZE_PX,
@@ -216,13 +216,13 @@ TESTED = Decided(
 def explained_by(loaded: LoadedModel, study: Study) -> StudyExplanationResult:
     """Explain a study by the default explainers, as run-champion does."""
     request = first_findings(*DEFAULT_EXPLAINERS[TaskKind.SEGMENTATION])
-    return explain_study(study.values, study.volume, loaded, request, decided=TESTED)
+    return explain_study(StudyImages(study.values, study.volume), loaded, request, decided=TESTED)
 
 
 def profile_of(loaded: LoadedModel, study: Study) -> tuple[StudyProfile, float]:
     """Return the profile of a study, and its Dice."""
     made = explained_by(loaded, study)
-    profile = study_profile(loaded, study.values, study.volume, (made.record, made.arrays))
+    profile = study_profile(loaded, StudyImages(study.values, study.volume), (made.record, made.arrays))
     return profile, dice_of(made.arrays["segmentation/student"], study.label)
 
 

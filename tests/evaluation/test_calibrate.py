@@ -26,7 +26,7 @@ from medkd.inference.predict_cohort import volume_logits
 from medkd.measures.expected_calibration_error import expected_calibration_error
 from medkd.models._build import build_network
 from medkd.models._load import load_network
-from medkd.recipe_calls import calibration_calls
+from medkd.recipe_calls.evaluation_calls import calibration_calls
 from medkd.registry.load_version import load_calibrated
 from medkd.registry.publish import CALIBRATION, RELIABILITY, register_models
 from medkd.registry.recipe_result import RecipeResult

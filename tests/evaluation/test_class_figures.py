@@ -10,7 +10,8 @@ from medkd.evaluation.class_figures import class_figures
 from medkd.inference.predict import predict_logits
 from medkd.models._load import load_network
 from medkd.training.objective import Objective
-from medkd.training.train import TrainingRun, TrainingSetup, train_teacher
+from medkd.training.train import train_teacher
+from medkd.training.training_run import TrainingRun, TrainingSetup
 
 
 def test_each_class_is_measured_against_the_others_on_the_gates_cases(workspace, recipe, cohorts):

@@ -17,7 +17,7 @@ from medkd.cohorts.shards import read_volume
 from medkd.cohorts.tensor_cohort import read_cohort
 from medkd.evaluation import describe_training as module
 from medkd.evaluation.describe_training import MOST_COMPONENTS, describe_training
-from medkd.explanation.explain_study import LoadedModel, explain_study
+from medkd.explanation.explain_study import LoadedModel, StudyImages, explain_study
 from medkd.inference.components import SMALLEST_VOXELS
 from medkd.inference.nearest_cases import ComparedFinding, similar_cases
 from medkd.inference.pooled_features import patch_round, pooled_features
@@ -185,7 +185,7 @@ def test_a_training_case_that_comes_in_as_a_study_lies_at_its_own_place(make_run
     values, volume = study_of(case, cohort, workspace, recipe.task)
     model = ModelRef(name="m", version=1, manifest_digest="0" * 64, role="student", weights_digest=student.weights_digest)
     loaded = LoadedModel(model, student, load_network(workspace, student))
-    made = explain_study(values, volume, loaded, ExplanationRequest(explainers=(Entry(name="saliency"),), most=1))
+    made = explain_study(StudyImages(values, volume), loaded, ExplanationRequest(explainers=(Entry(name="saliency"),), most=1))
     kept = {key: array.numpy() for key, array in made.arrays.items()}
     (found,) = compare_with_training((made.record,), (kept,), (cases,))
     assert found.same_patient[0].case_key == case.case_key

@@ -21,7 +21,7 @@ from medkd.evaluation.gate_teacher import judge_teacher
 from medkd.explanation.explain_cohort import explain_cohort, replay_bundle
 from medkd.measures._boxes import Boxes
 from medkd.models._load import load_network
-from medkd.recipe_calls import (
+from medkd.recipe_calls.evaluation_calls import (
     by_arm,
     calibration_calls,
     card_calls,
@@ -29,9 +29,9 @@ from medkd.recipe_calls import (
     explanation_calls,
     loss_calls,
     results_calls,
-    student_calls,
 )
-from medkd.recipe_calls import training_features_calls as features_calls
+from medkd.recipe_calls.evaluation_calls import training_features_calls as features_calls
+from medkd.recipe_calls.training_calls import student_calls
 from medkd.registry.publish import open_registry, register_models
 from medkd.registry.recipe_result import RecipeResult
 from medkd.registry.version_files import CARD

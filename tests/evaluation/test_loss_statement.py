@@ -19,7 +19,7 @@ from medkd.cohorts.tensor_cohort import read_cohort
 from medkd.evaluation.case_results import collect_case_results
 from medkd.evaluation.evaluate import evaluate_model
 from medkd.evaluation.loss_statement import MOST_CASES, compare_with_teacher, state_loss
-from medkd.recipe_calls import loss_calls
+from medkd.recipe_calls.evaluation_calls import loss_calls
 from medkd.registry.load_version import load_loss_statement
 from medkd.registry.publish import register_models
 from medkd.registry.recipe_result import RecipeResult

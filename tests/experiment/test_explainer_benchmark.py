@@ -45,11 +45,11 @@ def test_the_gap_of_two_networks_is_the_marker_and_its_accuracy_is_where_they_pa
     held = render(16, 3, lesion=None, marker=None)
 
     def constant_answer(wanted):
-        class Told(torch.nn.Module):
+        class Constant(torch.nn.Module):
             def forward(self, image):
                 return torch.stack([-wanted, wanted], 1)[: len(image)]
 
-        return Told()
+        return Constant()
 
     answers = {name: held.labels(name).float() * 2 - 1 for name in ("both", "lesion")}
     assert _accuracy("gap", {name: constant_answer(answer) for name, answer in answers.items()}, held) == 1.0

@@ -10,7 +10,8 @@ from medkd.cohorts.tensor_cohort import open_use
 from medkd.experiment.gap_fine_tuning import MOST, WeightedCohort, bounded, fine_tune_on_gap, gap_weights
 from medkd.models._load import load_network
 from medkd.training.objective import Objective
-from medkd.training.train import distill, load_teacher, train_teacher
+from medkd.training.train import distill, train_teacher
+from medkd.training.training_run import load_teacher
 
 GOAL = SelectionCriterion(primary="auc_debiased", select="agreement")
 

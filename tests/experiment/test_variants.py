@@ -8,7 +8,7 @@ import flows
 from data_contracts import AttributionSource, CatalogueError, RecipeError
 from medkd.experiment.variants import in_condition, renamed, single_arm, with_controls
 from medkd.training.recipes import read_recipe
-from medkd.training.train import family
+from medkd.training.training_run import family
 
 RECIPES = Path(flows.__file__).parent / "recipes"
 

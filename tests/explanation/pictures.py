@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from data_contracts import DisplayRule, Entry, ExplanationRequest, NetworkSpec, PictureGrid, PixelSpacing, Ref, Task, VolumeRef
-from medkd.explanation.explain_study import LoadedModel, explain_study
+from medkd.explanation.explain_study import LoadedModel, StudyImages, explain_study
 from medkd.trace import LayerMap
 from tests.explanation.studies import bright_model
 
@@ -53,5 +53,5 @@ def bright_picture(spacing=SPACING, frames=1):
 def explained_picture(kind, **changes):
     shown, volume = bright_picture(**changes)
     request = ExplanationRequest(explainers=(Entry(name="input_times_gradient"),))
-    made = explain_study(shown, volume, model_of_pictures(kind), request)
+    made = explain_study(StudyImages(shown, volume), model_of_pictures(kind), request)
     return shown, volume, made

@@ -7,7 +7,7 @@ from data_contracts import Entry, ExplanationQuestion, ExplanationRequest
 from medkd.explanation import answer_questions as module
 from medkd.explanation.answer_questions import QuestionWorker
 from medkd.explanation.artefact import read_explanation
-from medkd.explanation.explain_study import explain_study
+from medkd.explanation.explain_study import StudyImages, explain_study
 from medkd.explanation.questions import QuestionQueue
 from medkd.review.compose_report import compose_report
 from medkd.review.shown import StudyArrays
@@ -19,7 +19,9 @@ from tests.registry.memory_registry import MemoryRegistry
 def asking(loaded, make_volume, tmp_path, monkeypatch):
     """Return a queue, a worker at it, and a question about a study that was explained and reported."""
     values, volume = make_volume([np.s_[4:9, 5:12, 6:14]])
-    made = explain_study(values, volume, loaded, ExplanationRequest(explainers=(Entry(name="saliency"), Entry(name="hires_cam"))))
+    made = explain_study(
+        StudyImages(values, volume), loaded, ExplanationRequest(explainers=(Entry(name="saliency"), Entry(name="hires_cam")))
+    )
     report = compose_report((made.record,), StudyArrays(values.numpy(), ({},)))
     report.write(tmp_path / "reports" / "s1" / "report.json")
     registry, queue = MemoryRegistry(), QuestionQueue(tmp_path / "queue")

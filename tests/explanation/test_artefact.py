@@ -11,7 +11,7 @@ import torch
 
 from data_contracts import Entry, ExplanationError, ExplanationRequest, RegistryError
 from medkd.explanation.artefact import find_kept, keep, read_explanation, replay
-from medkd.explanation.explain_study import Decided, explain_study
+from medkd.explanation.explain_study import Decided, StudyImages, explain_study
 from medkd.explanation.preview import MOST_PREVIEWS
 
 BOX = np.s_[12:16, 4:8, 18:22]
@@ -22,7 +22,7 @@ def kept(loaded, make_volume, tmp_path):
     def make(*names, boxes=(BOX,), **changes):
         values, volume = make_volume(list(boxes))
         request = ExplanationRequest(explainers=tuple(name if isinstance(name, Entry) else Entry(name=name) for name in names), **changes)
-        made = explain_study(values, volume, loaded, request)
+        made = explain_study(StudyImages(values, volume), loaded, request)
         return keep(made, tmp_path / "explanations"), values, made
 
     return make
@@ -63,7 +63,7 @@ def test_an_approximation_is_made_again_with_as_many_samples(kept, loaded):
 def test_one_from_before_findings_had_features_is_made_again_to_the_bit(loaded, make_volume, tmp_path):
     values, volume = make_volume([BOX])
     asked = ExplanationRequest(explainers=(Entry(name="saliency"),))
-    place = keep(explain_study(values, volume, loaded, asked, decided=Decided(features=False)), tmp_path / "explanations")
+    place = keep(explain_study(StudyImages(values, volume), loaded, asked, decided=Decided(features=False)), tmp_path / "explanations")
     assert "features/1" not in read_explanation(place)[1]
     assert replay(place, values, loaded).same
 

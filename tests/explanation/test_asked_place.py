@@ -8,7 +8,7 @@ import torch
 
 from data_contracts import Entry, ExplanationError, ExplanationRequest, map_name
 from medkd.explanation.artefact import keep, replay
-from medkd.explanation.explain_study import explain_study
+from medkd.explanation.explain_study import StudyImages, explain_study
 from tests.explanation.pictures import bright_picture, model_of_pictures
 
 BOX, PLACE = np.s_[4:9, 5:12, 6:14], (6, 8, 9)
@@ -17,7 +17,7 @@ MAP = map_name(0, "student", "input_times_gradient")
 
 def asked(values, volume, model, **changes):
     request = ExplanationRequest(explainers=(Entry(name="input_times_gradient"),), place=PLACE).model_copy(update=changes)
-    return explain_study(values, volume, model, request)
+    return explain_study(StudyImages(values, volume), model, request)
 
 
 def test_a_voxel_is_supported_by_itself_and_a_little_by_its_neighbours(loaded, make_volume):

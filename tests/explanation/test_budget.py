@@ -9,7 +9,7 @@ from data_contracts import Entry, ExplanationRequest
 from medkd.explanation.artefact import keep, replay
 from medkd.explanation.budget import CLOSED_FORM, LEFT_OUT, Budget, left_out_caveats, passes_of
 from medkd.explanation.defaults import within_seconds
-from medkd.explanation.explain_study import explain_study
+from medkd.explanation.explain_study import StudyImages, explain_study
 
 BOX = np.s_[12:16, 4:8, 18:22]
 STEPS = Entry(name="integrated_gradients", options={"steps": 16})
@@ -52,13 +52,13 @@ def test_what_is_left_out_is_said_once():
 def test_a_study_is_explained_within_its_time_and_again_to_the_bit(loaded, make_volume, tmp_path):
     values, volume = make_volume([BOX])
     request = within_seconds(ExplanationRequest(explainers=(STEPS, Entry(name="saliency"))), 1e-4)
-    made = explain_study(values, volume, loaded, request)
+    made = explain_study(StudyImages(values, volume), loaded, request)
     assert {one.method.explainer for one in made.record.maps} == {"cam"}
     (caveat,) = [one for one in made.record.caveats if one.code == LEFT_OUT]
     assert "saliency " in caveat.text
     assert "integrated_gradients " in caveat.text
     assert replay(keep(made, tmp_path / "kept"), values, loaded).same
-    whole = explain_study(values, volume, loaded, within_seconds(request, 600.0))
+    whole = explain_study(StudyImages(values, volume), loaded, within_seconds(request, 600.0))
     assert [one.explainer for one in whole.record.sanity_reports] == ["cam", "saliency", "integrated_gradients"]
     assert not [one for one in whole.record.caveats if one.code == LEFT_OUT]
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from medkd.explanation.explain_lesions import explain_lesions
+from medkd.explanation.subjects import Method
 from medkd.inference.segment import on_network, prepare_study
 from medkd.volumes.orientation import Grid
 
@@ -19,7 +20,7 @@ def test_the_map_of_a_region_lies_on_the_region(loaded, shape):
     values[2:6, 3:9, 4:8] = 1.0
     study = prepare_study(values, Grid(shape, AFFINE), loaded.checkpoint.task)
     inside = on_network(study, values.to(torch.uint8)[None])
-    attribution = study.to_study(explain_lesions(loaded.network, study, inside, [1], explainer="cam"))[0]
+    attribution = study.to_study(explain_lesions(loaded.network, study, inside, [1], Method("cam")))[0]
     assert attribution.shape == shape
     place = torch.unravel_index(attribution.argmax(), attribution.shape)
     assert bool(values[place])
@@ -29,4 +30,4 @@ def test_the_map_of_a_region_lies_on_the_region(loaded, shape):
 def test_a_region_that_vanishes_on_the_networks_grid_has_a_map_of_zeros(loaded):
     study = prepare_study(torch.zeros(10, 12, 14), Grid((10, 12, 14), AFFINE), loaded.checkpoint.task)
     nothing = on_network(study, torch.zeros(1, 10, 12, 14, dtype=torch.uint8))
-    assert not explain_lesions(loaded.network, study, nothing, [1], explainer="cam").any()
+    assert not explain_lesions(loaded.network, study, nothing, [1], Method("cam")).any()

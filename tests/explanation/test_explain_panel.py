@@ -9,6 +9,7 @@ from data_contracts import Entry, ReviewPanel, SanityReport, TaskKind, read_reco
 from medkd.explanation import explain_panel as module
 from medkd.explanation.defaults import DEFAULT_EXPLAINERS
 from medkd.explanation.explain_panel import explain_studies, panel_requests
+from medkd.explanation.explain_study import Decided, StudyImages
 from medkd.storage.workspace import local_workspace
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "review_panel_3.json"
@@ -43,9 +44,9 @@ def test_a_series_that_cannot_be_read_is_refused_with_its_reason_and_the_others_
 
 def test_explainers_that_were_tested_on_the_cohort_are_not_tested_again(panel, monkeypatch):
     asked = {}
-    monkeypatch.setattr(module, "explain_study", lambda *_, **named: asked.update(named))
+    monkeypatch.setattr(module, "explain_study", lambda images, *_, **named: asked.update(named, images=images))
     report = SanityReport(explainer="cam", checks=(), trusted=True)
     one = panel.classification.model_copy(update={"sanity_reports": (report,)})
-    module._by(one, None, panel_requests(panel)[1], None, None, "what the segmenter marks")
-    assert asked["decided"].sanity_reports == {"cam": report}
-    assert asked["label"] == "what the segmenter marks"
+    images = StudyImages(None, None, "what the segmenter marks")
+    module._by(one, None, panel_requests(panel)[1], images)
+    assert asked == {"images": images, "decided": Decided(sanity_reports={"cam": report})}

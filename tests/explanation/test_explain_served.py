@@ -8,7 +8,7 @@ import torch
 
 from data_contracts import Entry, ExplanationRequest
 from medkd.explanation.explain_served import CAM, CLASS_MAP, ServedVersion, dice_to_parts, explain_served
-from medkd.explanation.explain_study import LoadedModel, explain_study
+from medkd.explanation.explain_study import LoadedModel, StudyImages, explain_study
 from medkd.inference.segment import logits_of, prepare_study
 from medkd.review.texts import recognise, text_of
 from medkd.serving.export_onnx import export_onnx
@@ -37,7 +37,7 @@ def test_lesions_and_class_maps_of_a_volume_are_those_of_torch(tmp_path, runtime
     label = np.zeros(values.shape, np.uint8)
     label[BOXES[0]] = 1
     request = ExplanationRequest(explainers=(Entry(name="cam"),))
-    wanted = explain_study(values, volume, loaded, request, label=torch.from_numpy(label))
+    wanted = explain_study(StudyImages(values, volume, label=torch.from_numpy(label)), loaded, request)
     found = explain_served(values.numpy(), volume, served(loaded, runtime), request, label)
     left_out = {"outside", "dice_to_reference"}
     assert [one.model_dump(exclude=left_out) for one in found.record.lesions] == [
@@ -69,7 +69,7 @@ def test_answers_and_maps_of_a_classifier_are_those_of_torch(tmp_path, size, fli
     boxes = [np.s_[0:3, 4:20, 8:30], np.s_[7:9, 2:30, 2:40]]
     values, volume = bright_volume(tmp_path, boxes, shape=(10, 32, 48))
     request = ExplanationRequest(explainers=(Entry(name="cam"),), slices=5)
-    wanted = explain_study(values, volume, loaded, request)
+    wanted = explain_study(StudyImages(values, volume), loaded, request)
     found = explain_served(values.numpy(), volume, served(loaded), request)
     assert [(a.number, a.class_name, a.first_slice, a.last_slice, a.key_slice) for a in found.record.answers] == [
         (a.number, a.class_name, a.first_slice, a.last_slice, a.key_slice) for a in wanted.record.answers
@@ -90,7 +90,10 @@ def test_a_picture_is_answered_as_by_torch(kind):
     shown, volume = bright_picture(frames=2)
     loaded = model_of_pictures(kind)
     request = ExplanationRequest(explainers=(Entry(name="cam"),))
-    wanted, found = explain_study(shown, volume, loaded, request), explain_served(shown.numpy(), volume, served(loaded), request)
+    wanted, found = (
+        explain_study(StudyImages(shown, volume), loaded, request),
+        explain_served(shown.numpy(), volume, served(loaded), request),
+    )
     assert [one.model_dump(exclude={"outside"}) for one in found.record.lesions] == [
         one.model_dump(exclude={"outside"}) for one in wanted.record.lesions
     ]

@@ -11,7 +11,7 @@ import torch
 
 from data_contracts import CatalogueError, DataError, Entry, ExplanationError, ExplanationRequest
 from medkd.explanation import lesion_subjects
-from medkd.explanation.explain_study import Decided, explain_study
+from medkd.explanation.explain_study import Decided, StudyImages, explain_study
 from medkd.explanation.sanity_checks import RUNS
 from medkd.inference.nearest_cases import FEATURES
 from medkd.inference.segment import prepare_study
@@ -33,7 +33,7 @@ def test_a_landmark_is_found_where_it_is_in_the_patient(loaded, make_volume, ord
     values, volume = make_volume([BOX], turn=turn.tolist())
     values *= 0.7  # the window ends at 1
     values[14, 5, 20] = 1.0
-    made = explain_study(values, volume, loaded, request("input_times_gradient"))
+    made = explain_study(StudyImages(values, volume), loaded, request("input_times_gradient"))
     attribution = made.arrays["map/1/student/input_times_gradient"]
     assert attribution.shape == values.shape
     assert tuple(int(v) for v in torch.unravel_index(attribution.argmax(), attribution.shape)) == (14, 5, 20)
@@ -49,7 +49,7 @@ def test_a_resampled_map_lies_on_the_lesion_in_mm(loaded, make_volume):
     values, volume = make_volume([BOX], turn=((0, 0, 3.0), (0, 1.0, 0), (1.0, 0, 0)))
     task = loaded.checkpoint.task.model_copy(update={"spacing_mm": (2.0, 1.25, 1.25)})
     coarse = loaded.__class__(loaded.model, loaded.checkpoint.model_copy(update={"task": task}), loaded.network)
-    made = explain_study(values, volume, coarse, request("input_times_gradient"))
+    made = explain_study(StudyImages(values, volume), coarse, request("input_times_gradient"))
     attribution, mask = made.arrays["map/1/student/input_times_gradient"], made.arrays["mask/1"]
     weight = attribution.clamp_min(0)
     centre = [
@@ -61,12 +61,12 @@ def test_a_resampled_map_lies_on_the_lesion_in_mm(loaded, make_volume):
 
 def test_lesions_are_explained_apart_and_only_the_asked_one_where_one_is(loaded, make_volume):
     values, volume = make_volume([BOX, FAR])
-    made = explain_study(values, volume, loaded, request("saliency", "integrated_gradients"))
+    made = explain_study(StudyImages(values, volume), loaded, request("saliency", "integrated_gradients"))
     assert [lesion.voxels for lesion in made.record.lesions] == [64, 48]
     for number, box in ((1, BOX), (2, FAR)):
         attribution = made.arrays[f"map/{number}/student/integrated_gradients"]
         assert float(attribution[box].sum() / attribution.sum()) > 0.9
-    one = explain_study(values, volume, loaded, request("saliency", lesion=2))
+    one = explain_study(StudyImages(values, volume), loaded, request("saliency", lesion=2))
     assert [lesion.tracking_id for lesion in one.record.lesions] == ["lesion-1", "lesion-2"]
     assert one.record.explained == (2,)
     torch.testing.assert_close(one.arrays["map/2/student/saliency"], made.arrays["map/2/student/saliency"])
@@ -79,7 +79,7 @@ def test_lesions_are_explained_apart_and_only_the_asked_one_where_one_is(loaded,
 def test_a_teachers_map_is_the_parent_of_its_students(loaded, make_volume):
     values, volume = make_volume([BOX])
     both = loaded.__class__(loaded.model, loaded.checkpoint, loaded.network, loaded.model.model_copy(update={"name": "t"}), loaded.network)
-    made = explain_study(values, volume, both, request("saliency"))
+    made = explain_study(StudyImages(values, volume), both, request("saliency"))
     teacher, student = made.record.maps
     assert (teacher.model_role, student.model_role) == ("teacher", "student")
     assert student.parent == teacher.digest()
@@ -90,7 +90,7 @@ def test_a_teachers_map_is_the_parent_of_its_students(loaded, make_volume):
 
 def test_nothing_found_is_an_answer(loaded, make_volume):
     values, volume = make_volume([])
-    made = explain_study(values, volume, loaded, request("saliency", lesion=3))
+    made = explain_study(StudyImages(values, volume), loaded, request("saliency", lesion=3))
     assert (made.record.lesions, made.record.maps, made.record.sanity_reports) == ((), (), ())
 
 
@@ -108,7 +108,7 @@ def test_nothing_found_is_an_answer(loaded, make_volume):
 def test_what_cannot_be_made_is_one_sentence(loaded, make_volume, asks, code):
     values, volume = make_volume([BOX])
     with pytest.raises((CatalogueError, ExplanationError)) as caught:
-        explain_study(values, volume, loaded, asks)
+        explain_study(StudyImages(values, volume), loaded, asks)
     assert caught.value.code == code
     assert str(caught.value).startswith("expected")
 
@@ -117,7 +117,7 @@ def test_a_volume_with_nan_is_refused(loaded, make_volume):
     values, volume = make_volume([BOX])
     values[0, 0, 0] = float("nan")
     with pytest.raises(DataError) as caught:
-        explain_study(values, volume, loaded, request("saliency"))
+        explain_study(StudyImages(values, volume), loaded, request("saliency"))
     assert caught.value.code == "IMAGE_NOT_FINITE"
 
 
@@ -139,7 +139,7 @@ def counted(monkeypatch):
 def test_each_explainer_runs_once_for_all_findings_and_once_for_its_tests(loaded, make_volume, counted):
     values, volume = make_volume([np.s_[2:6, 2:6, 2:6], np.s_[2:6, 10:14, 10:14]], shape=(16, 16, 16))
     both = loaded.__class__(loaded.model, loaded.checkpoint, loaded.network, loaded.model.model_copy(update={"name": "t"}), twin_of(loaded))
-    made = explain_study(values, volume, both, request("saliency", "input_times_gradient"))
+    made = explain_study(StudyImages(values, volume), both, request("saliency", "input_times_gradient"))
     tested = sorted(name for model, name in counted if model == id(loaded.network))
     # The student: all lesions in one pass, and the pieces of the first one that additivity and the other lesion are tested with in another.
     assert tested == ["input_times_gradient"] * 2 + ["saliency"] * 2
@@ -147,7 +147,7 @@ def test_each_explainer_runs_once_for_all_findings_and_once_for_its_tests(loaded
     assert len(counted) == 2 * (1 + 1 + RUNS)
     before = len(counted)
     known = Decided(sanity_reports={sanity_report.explainer: sanity_report for sanity_report in made.record.sanity_reports})
-    again = explain_study(values, volume, both, request("saliency", "input_times_gradient"), decided=known)
+    again = explain_study(StudyImages(values, volume), both, request("saliency", "input_times_gradient"), decided=known)
     assert len(counted) - before == 2 * 2, "tested on the cohort: once by each network, and no more"
     assert again.record.tested_on_cohort == ("saliency", "input_times_gradient")
     assert all(torch.equal(again.arrays[name], value) for name, value in made.arrays.items())
@@ -162,16 +162,16 @@ def test_the_features_of_each_finding_are_kept_by_which_it_is_compared_with_trai
     """The network's only layer is a sum over neighbours: within the box its mean is known, whatever lies elsewhere in the volume."""
     values, volume = make_volume([BOX, FAR])
     values[FAR] = 0.8
-    made = explain_study(values, volume, loaded, request("saliency"))
+    made = explain_study(StudyImages(values, volume), loaded, request("saliency"))
     image = torch.nn.functional.conv3d((values * 2 - 1)[None, None], loaded.network.features.weight, padding=1)[0, 0]
     for number in (1, 2):
         inside = made.arrays[f"mask/{number}"] > 0
         found = made.arrays[FEATURES.format(number)]
         assert (found.shape, found.dtype) == ((1,), torch.float32)
         assert float(found) == pytest.approx(float(image[inside].mean()), rel=1e-5)
-    asked = explain_study(values, volume, loaded, request("saliency", place=(14, 5, 20)))
+    asked = explain_study(StudyImages(values, volume), loaded, request("saliency", place=(14, 5, 20)))
     assert not [name for name in asked.arrays if name.startswith("features/")]
-    without = explain_study(values, volume, loaded, request("saliency"), decided=Decided(features=False))
+    without = explain_study(StudyImages(values, volume), loaded, request("saliency"), decided=Decided(features=False))
     assert made.arrays.keys() - without.arrays.keys() == {"features/1", "features/2"}
 
 

@@ -6,6 +6,7 @@ import torch
 from data_contracts import ExplanationError, NetworkSpec, Task
 from medkd.attribution._attribute import attribute
 from medkd.explanation.explain_windows import explain_volume, margin_in_windows, plan_of, windows_of
+from medkd.explanation.subjects import Method
 from medkd.inference.predict import predict_volume
 from medkd.models._build import build_network
 from medkd.targets import lesion_margins
@@ -65,7 +66,7 @@ def test_the_plan_is_the_predictions_own(network, shape, flips):
 @pytest.mark.parametrize("flips", [(), (2,)])
 def test_maps_of_windows_add_up_to_the_gradient_of_the_averaged_answer(network, shape, flips):
     volume, masks = torch.randn(1, *shape), lesions(shape)
-    found = explain_volume(network, volume, task_of(flips), masks, explainer="saliency", classes=[1, 2])
+    found = explain_volume(network, volume, task_of(flips), masks, [1, 2], Method("saliency"))
     leaf = volume.clone().requires_grad_()
     low = float(volume.min())
     with frozen(network):
@@ -79,7 +80,7 @@ def test_maps_of_windows_add_up_to_the_gradient_of_the_averaged_answer(network, 
 def test_in_one_window_it_is_the_explainers_own_map(network):
     volume, masks = torch.randn(1, 8, 32, 32), lesions((8, 32, 32))
     for explainer in ("cam", "grad_cam", "integrated_gradients"):
-        found = explain_volume(network, volume, task_of(), masks, explainer=explainer, classes=[1, 2])
+        found = explain_volume(network, volume, task_of(), masks, [1, 2], Method(explainer))
         alone = attribute(network, volume[None], lesion_margins(masks, index=[1, 2]), explainer=explainer)[0]
         torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-4)
 
@@ -91,14 +92,14 @@ def test_windows_without_the_lesion_are_not_asked(network, monkeypatch):
     monkeypatch.setattr(module, "attribute", lambda *a, **k: loaded.append(a) or attribute(*a, **k))
     volume, masks = torch.randn(1, 8, 32, 128), torch.zeros(1, 8, 32, 128)
     masks[0, 2, 5, 120] = 1
-    found = explain_volume(network, volume, task_of(), masks, explainer="cam", classes=[1])
+    found = explain_volume(network, volume, task_of(), masks, [1], Method("cam"))
     assert len(loaded) == 1
     assert float(found[..., :96].abs().max()) == 0
 
 
 def test_no_lesion_is_said():
     with pytest.raises(ExplanationError) as caught:
-        explain_volume(torch.nn.Identity(), torch.zeros(1, 8, 8, 8), task_of(), torch.zeros(0, 8, 8, 8), explainer="cam", classes=[])
+        explain_volume(torch.nn.Identity(), torch.zeros(1, 8, 8, 8), task_of(), torch.zeros(0, 8, 8, 8), [], Method("cam"))
     assert caught.value.code == "TARGET_MASK"
 
 
@@ -110,10 +111,10 @@ def test_maps_of_some_windows_and_of_the_others_add_up_to_the_whole(network):
     held = [float((plan.padded(masks[:1].float())[0][place] * share).sum()) for place, share in zip(plan.places, plan.shares, strict=True)]
     assert [held[number] for number in order] == sorted((weight for weight in held if weight > 0), reverse=True)
     assert sum(held) == pytest.approx(float(masks[0].sum()), rel=1e-5)
-    explained = {"explainer": "input_times_gradient", "classes": [1, 2]}
-    whole = explain_volume(network, volume, task, masks, **explained)
-    first = explain_volume(network, volume, task, masks, only=order[:1], **explained)
-    rest = explain_volume(network, volume, task, masks, only=[n for n in range(len(plan.places)) if n != order[0]], **explained)
+    explained = (network, volume, task, masks, [1, 2], Method("input_times_gradient"))
+    whole = explain_volume(*explained)
+    first = explain_volume(*explained, only=order[:1])
+    rest = explain_volume(*explained, only=[n for n in range(len(plan.places)) if n != order[0]])
     torch.testing.assert_close(first + rest, whole, atol=1e-5, rtol=1e-4)
     assert bool(first.any())
     assert not torch.allclose(first[0], whole[0], atol=1e-4)

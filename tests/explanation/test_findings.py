@@ -9,7 +9,7 @@ from torch import nn
 
 from data_contracts import Entry, Task, TrainingDomain
 from medkd.explanation.defaults import first_findings
-from medkd.explanation.explain_study import explain_study
+from medkd.explanation.explain_study import StudyImages, explain_study
 from medkd.review.caveats import compute_caveats
 from medkd.trace import LayerMap
 
@@ -46,7 +46,7 @@ def studied(loaded, make_volume):
         above = loaded.model.model_copy(update={"name": "t"}) if teacher is not None else None
         known = loaded.checkpoint.model_copy(update={"task": TASK, **checkpoint})
         one = loaded.__class__(loaded.model, known, Threshold(), above, teacher)
-        return explain_study(values, volume, one, first_findings(Entry(name="input_times_gradient")), label=label)
+        return explain_study(StudyImages(values, volume, label=label), one, first_findings(Entry(name="input_times_gradient")))
 
     return explain
 

@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from data_contracts import Entry, ExplanationError, ExplanationRequest, RegistryError
 from medkd.explanation.artefact import read_explanation
-from medkd.explanation.explain_study import explain_study
+from medkd.explanation.explain_study import StudyImages, explain_study
 from medkd.explanation.kept import ARRAYS, KeptResult, attach_study, explained_in, keep, read_kept
 from tests.registry.memory_registry import MemoryRegistry
 
@@ -22,7 +22,7 @@ BOX = np.s_[12:16, 4:8, 18:22]
 @pytest.fixture
 def made(loaded, make_volume):
     values, volume = make_volume([BOX])
-    found = explain_study(values, volume, loaded, ExplanationRequest(explainers=(Entry(name="saliency"),)))
+    found = explain_study(StudyImages(values, volume), loaded, ExplanationRequest(explainers=(Entry(name="saliency"),)))
     arrays = {name: one.numpy() for name, one in found.arrays.items()}
     return KeptResult(found.record, found.payload, arrays, values.numpy(), {"all": 1.0}, 5)
 

@@ -32,4 +32,4 @@ def labelled_twice(store):
 
 def test_explanations_and_so_reports_are_held_against_all_labels(tmp_path):
     store = Store(tmp_path)
-    assert torch.nonzero(read_volume(store, labelled_twice(store))[1]).tolist() == [[0, 1, 1], [2, 3, 3]]
+    assert torch.nonzero(read_volume(store, labelled_twice(store)).label).tolist() == [[0, 1, 1], [2, 3, 3]]

@@ -46,8 +46,9 @@ def try_it():
         inside = torch.zeros(24, 24, 24, dtype=torch.uint8)
         inside[4:8, 5:9, 3:8] = 1
         network = build_network(SPEC, seed=0).eval()
-        maps = explain_lesions(network, study, inside[None], [1], explainer=explainer, options=options)
-        sanity_report = run_sanity_checks(LesionTrial(network, study, inside, 1, maps, Method(explainer, options)), network, SPEC)
+        method = Method(explainer, options)
+        maps = explain_lesions(network, study, inside[None], [1], method)
+        sanity_report = run_sanity_checks(LesionTrial(network, study, inside, 1, maps, method), network, SPEC)
         return sanity_report, {check.name: check for check in sanity_report.checks}
 
     return run

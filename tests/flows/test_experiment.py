@@ -156,10 +156,10 @@ def test_another_arm_and_another_seed_train_themselves_and_no_other(run):
     more = {"arms": {**recipe.arms, "attention": attention}, "seeds": (0, 1, 2), "experiment": plan}
     board = experiment(workspace, recipe.model_copy(update=more))
     assert board.arms["attention"]["auc_debiased"].n == 20
-    begun_now = [line.partition("-")[0] for line in started(workspace)[len(before) :]]
+    started_now = [line.partition("-")[0] for line in started(workspace)[len(before) :]]
     # Two seeds of the new arm and the third of all five arms and four controls, briefly and for long.
-    assert begun_now.count("distill") == begun_now.count("train_with_snapshots") == 2 + 5 + 4
-    assert "train_teacher" not in begun_now
+    assert started_now.count("distill") == started_now.count("train_with_snapshots") == 2 + 5 + 4
+    assert "train_teacher" not in started_now
 
 
 @pytest.mark.extended

@@ -9,7 +9,7 @@ import pytest
 
 from data_contracts import Case, Checkpoint, DataError, Geometry, Ref, Task, TrainingDomain, VolumeRef, read_record
 from medkd.inference.training_caveats import caveats_of_study, require_permitted, training_caveats
-from medkd.training.train import training_domain
+from medkd.training.training_run import training_domain
 from medkd.volumes.orientation import Grid, canonical_axes
 
 REF = Ref(store="run", key="x", sha256="0" * 64)

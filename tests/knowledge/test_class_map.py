@@ -13,12 +13,12 @@ from medkd.trace import layer_map_of, trace
 from tests.knowledge.precomputed import PrecomputedKnowledge
 
 TEACHER, STUDENT = ("background", "anterior", "posterior", "vessel"), ("background", "hippocampus")
-WISH = {"background": ("background",), "hippocampus": ("anterior", "posterior")}
+CLASS_MAP = {"background": ("background",), "hippocampus": ("anterior", "posterior")}
 
 
 def test_merged_logits_are_the_sum_of_probabilities_and_dropped_classes_share_nothing():
     logits = torch.randn(3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
-    merged = ClassMap.between(TEACHER, STUDENT, WISH).logits(logits).softmax(1)
+    merged = ClassMap.between(TEACHER, STUDENT, CLASS_MAP).logits(logits).softmax(1)
     p = logits.softmax(1)
     kept = p[:, :3].sum(1)
     torch.testing.assert_close(merged[:, 1], (p[:, 1] + p[:, 2]) / kept)
@@ -32,8 +32,8 @@ def test_the_same_classes_need_no_map():
     ("student", "class_map", "named"),
     [
         (STUDENT, {}, "background"),
-        (STUDENT, {**WISH, "hippocampus": ("amygdala",)}, "amygdala"),
-        (STUDENT, {**WISH, "tumour": ("vessel",)}, "tumour"),
+        (STUDENT, {**CLASS_MAP, "hippocampus": ("amygdala",)}, "amygdala"),
+        (STUDENT, {**CLASS_MAP, "tumour": ("vessel",)}, "tumour"),
         (STUDENT, {"background": ("background", "anterior"), "hippocampus": ("anterior",)}, "once"),
         (STUDENT, {"background": (), "hippocampus": ("anterior",)}, "empty"),
     ],
@@ -45,7 +45,7 @@ def test_a_map_that_does_not_fit_is_refused_naming_the_class(student, class_map,
 
 
 def test_the_slope_of_a_mapped_target_is_that_of_finite_differences():
-    mapping, target = ClassMap.between(TEACHER, STUDENT, WISH), class_margin(1)
+    mapping, target = ClassMap.between(TEACHER, STUDENT, CLASS_MAP), class_margin(1)
     logits = torch.randn(2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     mapped = MappedTarget(target, mapping)
     found = mapped.coefficients(logits)
@@ -59,7 +59,7 @@ def test_the_slope_of_a_mapped_target_is_that_of_finite_differences():
 def test_a_student_of_two_classes_learns_from_a_teacher_of_four(make_network, make_sample, task):
     sample = make_sample(2)
     student, teacher = make_network(0, classes=2).train(), make_network(1, classes=4).eval()
-    mapping = ClassMap.between(TEACHER, STUDENT, WISH)
+    mapping = ClassMap.between(TEACHER, STUDENT, CLASS_MAP)
     knowledge = MappedKnowledge(LiveKnowledge(teacher, sample.inputs), mapping)
     value = logit_kd(trace(student, sample.inputs), knowledge, sample)
     value.backward()

@@ -9,7 +9,7 @@ from data_contracts import Role
 from medkd.models._build import build_network, parameter_count
 from medkd.planning.probe import probe_passes, probe_training
 from medkd.training.recipes import network_spec
-from medkd.training.train import LoadedTeacher
+from medkd.training.training_run import LoadedTeacher
 from tests.planning.recipes import smoke_recipe
 
 

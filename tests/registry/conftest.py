@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from medkd.registry.export_version import export_version
@@ -14,6 +16,20 @@ def empty_database(tmp_path_factory):
     path = tmp_path_factory.mktemp("template") / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
     return path
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch, empty_database):
+    """Return a registry in a database of its own, a client of MLflow beside it, and their folder."""
+    from mlflow.tracking import MlflowClient
+
+    from medkd.registry.mlflow_registry import MlflowRegistry
+
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    return MlflowRegistry(uri, artifacts=tmp_path / "artifacts"), MlflowClient(tracking_uri=uri), tmp_path
 
 
 @pytest.fixture

@@ -45,3 +45,16 @@ def network_publication(folder, seed=0, name="student", teacher=None, files=None
         metrics={"auc": 0.9},
         history=({"epoch": 1, "loss": 2.0},),
     )
+
+
+def publication_without_weights(folder):
+    """Return the publication of a checkpoint's record alone, with a history of two epochs."""
+    digest = "a" * 64
+    checkpoint = Checkpoint(
+        role=Role.TEACHER, arm="teacher", seed=0, network=NetworkSpec(builder="resnet"), task=Task(kind="classification", classes=("a", "b")),
+        weights=Ref(store="run", key="w", sha256=digest), weights_digest=digest, cohort_digest="c", recipe_digest=digest, parameters=1, epochs=2,
+    )  # fmt: skip
+    pack_model(folder / "package", {"checkpoint.json": checkpoint.canonical_json()})
+    history = ({"epoch": 1, "loss": 2.0, "seconds": 0.1}, {"epoch": 2, "loss": 1.0, "seconds": 0.1})
+    tags, params, metrics = {"medkd.cohort_digest": "c"}, {"recipe": "r"}, {"auc": 0.75}
+    return Publication("net", folder / "package", Role.TEACHER, digest, 0, tags, params, metrics, history)

@@ -19,7 +19,7 @@ from medkd.registry.ship_metrics import Cursor, MetricsShipper
 from medkd.storage.metrics_log import MetricsLog
 from medkd.storage.workspace import Workspace
 from tests.registry.faulty_proxy import FaultyProxy
-from tests.registry.test_mlflow_registry import publication
+from tests.registry.publications import publication_without_weights
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -82,7 +82,7 @@ def training_in(tmp_path, name="kd-0"):
 def of(training, tmp_path):
     from dataclasses import replace
 
-    made, journal = publication(tmp_path), tuple(MetricsLog(training.journal).read())
+    made, journal = publication_without_weights(tmp_path), tuple(MetricsLog(training.journal).read())
     return replace(made, name=f"net-{tmp_path.name}", training=training, history=journal, measured_at=5.0)
 
 

@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 from data_contracts import Entry, ExplanationRequest
 from medkd.dicom.write_series import image_of_slice, write_series
 from medkd.explanation.artefact import keep
-from medkd.explanation.explain_study import StudyExplanationResult, explain_study
+from medkd.explanation.explain_study import StudyExplanationResult, StudyImages, explain_study
 from medkd.inference.components import find_components
 from medkd.volumes.orientation import Grid
 from tests.explanation.studies import bright_model, bright_volume
@@ -34,7 +34,7 @@ def explained_study(folder: Path, boxes=BOXES, placed_in=None, **geometry) -> tu
         geometry: shape and orientation, see :func:`bright_volume`.
     """
     values, volume = bright_volume(folder / "store", list(boxes), **geometry)
-    explained = explain_study(values, volume, bright_model(), ExplanationRequest(explainers=(Entry(name="saliency"),)))
+    explained = explain_study(StudyImages(values, volume), bright_model(), ExplanationRequest(explainers=(Entry(name="saliency"),)))
     if placed_in is not None:
         explained = _placed(explained, placed_in)
         volume, values = explained.record.volume, explained.volume

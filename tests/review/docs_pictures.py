@@ -42,7 +42,7 @@ def ultrasound() -> tuple[ReviewReport, StudyArrays]:
     import torch
 
     from data_contracts import Entry, ExplanationRequest
-    from medkd.explanation.explain_study import explain_study
+    from medkd.explanation.explain_study import StudyImages, explain_study
 
     _, volume = bright_picture()
     generator = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def ultrasound() -> tuple[ReviewReport, StudyArrays]:
     values = torch.from_numpy(shown.clip(0, 255).astype(np.uint8))
     volume = volume.model_copy(update={"modality": "US"})
     made = explain_study(
-        values, volume, model_of_pictures("segmentation"), ExplanationRequest(explainers=(Entry(name="input_times_gradient"),))
+        StudyImages(values, volume), model_of_pictures("segmentation"), ExplanationRequest(explainers=(Entry(name="input_times_gradient"),))
     )
     arrays = StudyArrays(values.float().numpy(), ({name: one.numpy() for name, one in made.arrays.items()},))
     return compose_report((made.record,), arrays), arrays

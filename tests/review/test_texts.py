@@ -56,7 +56,7 @@ def test_chinese_texts_are_chinese_where_the_english_are_words():
             "heading.AUPRC",
             "heading.IoU",
             "size.volume_alone",
-            "told.ml",
+            "detail.ml",
             "check.test",
             "ruler.mm",
         ),

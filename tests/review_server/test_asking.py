@@ -13,7 +13,7 @@ from review_clients import Browser, running, with_accounts
 from data_contracts import Entry, ExplanationRequest
 from medkd.explanation import answer_questions
 from medkd.explanation.answer_questions import QuestionWorker
-from medkd.explanation.explain_study import explain_study
+from medkd.explanation.explain_study import StudyImages, explain_study
 from medkd.review.compose_report import compose_report
 from medkd.review.orientation_marks import views_of
 from medkd.review.shown import StudyArrays
@@ -33,7 +33,7 @@ def explained(tmp_path_factory):
     """Return folders of reports and store with a study that the bright model explained."""
     folder = tmp_path_factory.mktemp("asked")
     values, volume = bright_volume(folder / "store", [np.s_[4:9, 5:12, 6:14]])
-    made = explain_study(values, volume, bright_model(), ExplanationRequest(explainers=(Entry(name="input_times_gradient"),)))
+    made = explain_study(StudyImages(values, volume), bright_model(), ExplanationRequest(explainers=(Entry(name="input_times_gradient"),)))
     arrays = StudyArrays(values.numpy(), ({name: one.numpy() for name, one in made.arrays.items()},))
     report = compose_report((made.record,), arrays)
     report.write(folder / "reports" / KEY / "report.json")

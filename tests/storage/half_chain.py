@@ -14,7 +14,7 @@ from pathlib import Path
 import flows
 from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.gate_teacher import judge_teacher
-from medkd.recipe_calls import gate_call, student_calls, teacher_call
+from medkd.recipe_calls.training_calls import gate_call, student_calls, teacher_call
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import local_workspace
 from medkd.training.recipes import read_recipe

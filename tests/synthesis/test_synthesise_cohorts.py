@@ -10,7 +10,7 @@ from data_contracts import KnowledgeSet, RecipeError, Subset
 from medkd.cohorts.open_cohort import open_for_training
 from medkd.cohorts.split import require_clean
 from medkd.cohorts.tensor_cohort import read_cohort
-from medkd.recipe_calls import knowledge_calls, knowledge_for, student_calls, synthesis_calls, teacher_call, with_knowledge
+from medkd.recipe_calls.training_calls import knowledge_calls, knowledge_for, student_calls, synthesis_calls, teacher_call, with_knowledge
 from medkd.registry.model_card import NO_CASE, model_card
 from medkd.registry.publish import training_manifest
 from medkd.registry.recipe_result import RecipeResult

@@ -14,7 +14,7 @@ from medkd.models._load import load_network
 from medkd.precision import has_native_bf16
 from medkd.storage.metrics_log import MetricsLog
 from medkd.training import fit as loop
-from medkd.training.fit import FitRequest, epoch_samples, fit
+from medkd.training.fit import FitRequest, fit
 from medkd.training.objective import Objective
 from medkd.training.recipes import network_spec
 from medkd.training.train import distill, train_teacher
@@ -64,11 +64,11 @@ def test_an_interrupted_run_goes_on_and_ends_where_the_uninterrupted_one_does(ne
     whole = fit(network(), TERMS, cohort, request(tmp_path / "whole", config))
     real, calls = loop.epoch_samples, []
 
-    def killed(cohort_, request_, epoch):
+    def killed(*given, seed, epoch):
         calls.append(epoch)
         if epoch == 2:
             raise KeyboardInterrupt
-        return real(cohort_, request_, epoch)
+        return real(*given, seed=seed, epoch=epoch)
 
     monkeypatch.setattr(loop, "epoch_samples", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -95,12 +95,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(network, cohort, tmp_path):
     assert caught.value.code == "LOSS_NOT_FINITE"
 
 
-def test_an_epoch_is_a_function_of_seed_and_number(cohort, tmp_path):
-    first, again, other = ([s.image for s in epoch_samples(cohort, request(tmp_path), epoch)] for epoch in (0, 0, 1))
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first[0], other[0])
-
-
 def test_nothing_is_asked_before_of_volumes_whose_patches_never_come_again(network, tmp_path):
     volumes = SimpleNamespace(images=(torch.zeros(1, 8, 8, 8), torch.zeros(1, 9, 9, 9)))
     long = request(tmp_path, FIT.model_copy(update={"epochs": 99, "samples_per_epoch": 4}))
@@ -109,12 +103,6 @@ def test_nothing_is_asked_before_of_volumes_whose_patches_never_come_again(netwo
     source.network.register_forward_pre_hook(lambda *_: asked.append(1))
     loop.ask_before(source, volumes, long, None, maps=True)  # no device is looked at
     assert asked == []
-
-
-def test_few_cases_can_fill_an_epoch(cohort, tmp_path):
-    few = cohort.select(torch.arange(10))
-    config = FIT.model_copy(update={"samples_per_epoch": 64})
-    assert len(list(epoch_samples(few, request(tmp_path, config), 0))) == 4
 
 
 def test_the_labels_of_a_segmentation_are_its_masks_and_missing_where_there_is_none(cohort):
@@ -139,16 +127,16 @@ def test_a_teacher_is_not_part_of_what_is_saved(workspace, recipe, cohorts):
 
 
 def test_arms_of_a_seed_begin_at_the_same_weights_and_differ_by_their_objective(workspace, recipe, cohorts, monkeypatch):
-    from medkd.training import train
+    from medkd.training import training_run
 
     started = {}
-    real = train.fit
+    real = training_run.fit
 
     def watch(student, objective, cohort_, request_, **more):
         started[request_.title] = {name: value.clone() for name, value in student.state_dict().items()}
         return real(student, objective, cohort_, request_, **more)
 
-    monkeypatch.setattr(train, "fit", watch)
+    monkeypatch.setattr(training_run, "fit", watch)
     teacher = train_teacher(workspace, recipe.teacher_training(), cohorts)
     for arm in ("alone", "kd"):
         distill.__wrapped__(workspace, recipe.student_training(arm, 0), cohorts, teacher)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
@@ -233,23 +231,3 @@ def test_determinism_is_asked_of_torch_and_given_back():
     with deterministic(False):
         assert torch.are_deterministic_algorithms_enabled() is before
     assert torch.are_deterministic_algorithms_enabled() is before
-
-
-def test_a_cohort_stays_where_it_is_without_a_gpu_and_moves_as_a_whole(cohort):
-    assert loop.resident(cohort, torch.device("cpu")) is cohort
-    moved = cohort.to(torch.device("meta"))
-    assert moved.images.device.type == moved.valid.device.type == "meta"
-    assert cohort.nbytes() > cohort.images.nbytes
-
-
-def test_the_part_of_a_process_is_rows_that_follow_one_another(cohort):
-    class Two:
-        world_size, global_rank = 2, 1
-
-    sample = cohort.draw(torch.arange(8), TASK, FIT, torch.Generator())
-    part = loop.own_part(sample, Two())
-    assert torch.equal(part.image, sample.image[4:])
-    assert torch.equal(part.labels, sample.labels[4:])
-    with pytest.raises(DataError) as caught:
-        loop.own_part(replace(sample, inputs={"image": sample.image[:7]}), Two())
-    assert caught.value.code == "BATCH_UNEVEN"

@@ -13,6 +13,7 @@ from medkd.knowledge.source import LiveSource
 from medkd.models._build import build_network
 from medkd.training import fit as loop
 from medkd.training.adapters import DistillationAdapters
+from medkd.training.batches import epoch_samples
 from medkd.training.fit import FitRequest, Trainer, fit, open_fabric
 from medkd.training.objective import Objective
 from medkd.training.peer import PeerStudent
@@ -120,7 +121,7 @@ def test_the_gradient_reaches_students_and_never_a_teacher(network, cohort, tmp_
     start = copy.deepcopy(trainer.step.student.state_dict())
     with trainer.bar():
         trainer.resume()
-        trainer.batch(0, next(iter(loop.epoch_samples(cohort, request, 0))))
+        trainer.batch(0, next(epoch_samples(cohort, TASK, FIT, seed=0, epoch=0)))
     trained = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
     for name, one in source.members.items():
         moved = any(not torch.equal(value, one.network.state_dict()[key]) for key, value in before[name].items())

@@ -14,12 +14,21 @@ from medkd.knowledge.folds import FoldSource
 from medkd.knowledge.mixture_source import ControlledSource, MixtureSource
 from medkd.knowledge.online import EmaSource, PeerSource
 from medkd.models._load import load_network
-from medkd.recipe_calls import further_teacher_calls, gate_call, knowledge_calls, knowledge_for, student_calls, teachers_of, with_knowledge
+from medkd.recipe_calls.training_calls import (
+    further_teacher_calls,
+    gate_call,
+    knowledge_calls,
+    knowledge_for,
+    student_calls,
+    teachers_of,
+    with_knowledge,
+)
 from medkd.registry.recipe_result import RecipeResult
 from medkd.training.extract_knowledge import extract_knowledge
 from medkd.training.recipes import vary_recipe
 from medkd.training.several_teachers import TeachersRequest, several_teachers
-from medkd.training.train import TrainingRun, distill, setup_training, student_cohort, train_teacher
+from medkd.training.train import distill, setup_training, student_cohort, train_teacher
+from medkd.training.training_run import TrainingRun
 
 KD = [{"loss": "cross_entropy"}, {"loss": "logit_kd", "options": {"temperature": 2.0}}]
 
@@ -222,7 +231,7 @@ def test_what_other_teachers_stored_is_refused(known, workspace):
 
 
 def test_a_refused_teacher_stops_the_arms_that_ask_it_and_no_others(taught, caplog):
-    from medkd.recipe_calls import say_stopped, stopped_arms
+    from medkd.recipe_calls.training_calls import say_stopped, stopped_arms
 
     finding = GateFinding(requirement="min_auc", measured=0.4, bound=0.9, holds=False)
     refused = taught.verdicts[1].model_copy(update={"enforced": True, "findings": (finding,)})

@@ -11,7 +11,8 @@ from data_contracts import KnowledgeError, PretrainedStart, RecipeError, SourceE
 from medkd.models._build import build_network
 from medkd.training.recipes import network_spec, vary_recipe
 from medkd.training.starting_weights import starting_weights
-from medkd.training.train import TrainingRun, pretrained
+from medkd.training.train import pretrained
+from medkd.training.training_run import TrainingRun
 from tests.foreign.conftest import Malicious
 
 FIELDS = {"arms": {"fine_tuned": {"terms": [{"loss": "cross_entropy"}], "init": "pretrained"}}}

@@ -20,26 +20,24 @@ from medkd.knowledge.interface import LiveKnowledge, knowledge_of_head
 from medkd.models._build import build_network
 from medkd.models._heads import head_view
 from medkd.models._load import load_network
-from medkd.recipe_calls import (
+from medkd.recipe_calls.evaluation_calls import (
     by_arm,
     card_calls,
     case_teacher,
     evaluation_calls,
     explanation_calls,
-    further_teacher_calls,
-    gate_call,
     loss_calls,
     results_calls,
-    student_calls,
-    teachers_of,
 )
+from medkd.recipe_calls.training_calls import further_teacher_calls, gate_call, student_calls, teachers_of
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.workspace import local_workspace
 from medkd.trace import Sample, trace
 from medkd.training.balance import LossBalancer
 from medkd.training.objective import Objective
 from medkd.training.recipes import read_recipe
-from medkd.training.train import TrainingRun, distill, setup_training, student_cohort, train_teacher
+from medkd.training.train import distill, setup_training, student_cohort, train_teacher
+from medkd.training.training_run import TrainingRun
 
 SMALL = {
     "data.teacher": 16, "data.teacher_validation": 8, "data.student": 8, "data.unlabelled": 8, "data.test": 16, "seeds": [0],

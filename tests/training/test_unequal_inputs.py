@@ -19,7 +19,8 @@ from medkd.explanation.explain_cohort import explain_cohort, replay_bundle
 from medkd.inference.predict import predict_logits
 from medkd.inference.segment import prepare_study
 from medkd.models._load import load_network
-from medkd.recipe_calls import by_arm, card_calls, evaluation_calls, every_knowledge_call, explanation_calls, gate_call, student_calls
+from medkd.recipe_calls.evaluation_calls import by_arm, card_calls, evaluation_calls, explanation_calls
+from medkd.recipe_calls.training_calls import every_knowledge_call, gate_call, student_calls
 from medkd.registry.interface import Publication
 from medkd.registry.recipe_result import RecipeResult
 from medkd.storage.manifest import pack_model

@@ -1,4 +1,4 @@
-"""Which calls of which stage a recipe stands for. Who makes them is another's choice: flows side by side, :func:`medkd.distill` one by one."""
+"""What a recipe trains: calls for its teachers, for what they are asked and store, and for its students."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from data_contracts import (
     ONLINE_TEACHERS,
     Arm,
     Checkpoint,
-    Evaluation,
-    ExplainSpec,
     KnowledgeError,
     KnowledgeRef,
     KnowledgeSet,
     Lineage,
     Recipe,
     Subset,
-    TaskKind,
     TeacherGateError,
     TeacherSet,
     TrainingSpec,
@@ -32,19 +29,13 @@ from data_contracts import (
     teacher_named,
     teacher_rounds,
 )
-from medkd.evaluation.calibrate import calibration_subset
 from medkd.evaluation.gate_teacher import refusal
-from medkd.explanation.explain_cohort import siblings_of
 from medkd.registry.recipe_result import RecipeResult, TeacherKnowledge
 from medkd.storage.workspace import Workspace
 
 _LOG = logging.getLogger("medkd")
 #: Arguments of one call of a stage.
 Call = tuple[Any, ...]
-Arms = dict[str, tuple[Evaluation, ...]]
-
-#: Arms that others are compared with, where a recipe has them: the student without a teacher, and plain soft labels.
-BASELINES = ("alone", "kd")
 
 
 def teacher_call(workspace: Workspace, result: RecipeResult) -> Call:
@@ -78,11 +69,11 @@ def networks_trained(result: RecipeResult, teacher: str) -> tuple[Checkpoint, ..
         # Where the gate refuses it, the run has ended.
         return () if result.teacher is None else (result.teacher,)
     refused = {verdict.subject for verdict in result.verdicts if refusal(verdict)}
-    by_arm_ = {one.arm: one for one in result.teachers}
+    by_arm = {one.arm: one for one in result.teachers}
     wanted = [network.arm for network in networks_of(result.recipe, teacher)]
-    if any(arm not in by_arm_ or f"{result.recipe.name}/{arm}" in refused for arm in wanted):
+    if any(arm not in by_arm or f"{result.recipe.name}/{arm}" in refused for arm in wanted):
         return ()
-    return tuple(by_arm_[arm] for arm in wanted)
+    return tuple(by_arm[arm] for arm in wanted)
 
 
 def stopped_arms(result: RecipeResult) -> dict[str, str]:
@@ -261,7 +252,7 @@ def student_calls(workspace: Workspace, result: RecipeResult, number: int = 0) -
     return [
         (
             workspace,
-            _begun(recipe.student_training(arm, seed), result),
+            _with_starting_weights(recipe.student_training(arm, seed), result),
             result.cohorts,
             teachers_of(result, recipe, arm, seed),
             knowledge_for(result, recipe.arms[arm]),
@@ -280,7 +271,7 @@ def in_order(recipe: Recipe, students: Iterable[Checkpoint]) -> tuple[Checkpoint
     return tuple(sorted(students, key=lambda one: (arms.index(one.arm), recipe.seeds.index(one.seed))))
 
 
-def _begun(spec: TrainingSpec, result: RecipeResult) -> TrainingSpec:
+def _with_starting_weights(spec: TrainingSpec, result: RecipeResult) -> TrainingSpec:
     """Return a training with the weights that it begins with, where its arm asks for some."""
     if spec.objective.init != "pretrained" or not result.starts:
         return spec
@@ -292,120 +283,3 @@ def starting_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
     if all(arm.init != "pretrained" for arm in result.recipe.arms.values()):
         return []
     return [(workspace, result.recipe, seed, result.cohorts) for seed in result.recipe.seeds]
-
-
-def evaluation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``evaluate_model``, the teacher first; each head of a network with two beside the teacher that has it."""
-    of_cases = case_teacher(result)
-    calls: list[Call] = []
-    for model in result.evaluated:
-        classifies = of_cases is not None and model.task == of_cases.task
-        teacher = of_cases if classifies else result.evaluated[0]
-        also = (of_cases,) if of_cases is not None and model.task.case_classes else ()
-        calls.append((workspace, result.recipe.name, result.cohorts, model, teacher, *also))
-    return calls
-
-
-def case_teacher(result: RecipeResult) -> Checkpoint | None:
-    """Return the first teacher that has the head alone that classifies, of a recipe whose teachers have one head each; None of others."""
-    if result.recipe.teacher.head is None:
-        return None
-    return next((one for one in result.teachers if one.task == result.recipe.task.of_cases()), None)
-
-
-def by_arm(evaluations: Iterable[Evaluation]) -> Arms:
-    """Return evaluations by their arm, in their order."""
-    found: dict[str, list[Evaluation]] = {}
-    for one in evaluations:
-        found.setdefault(one.arm, []).append(one)
-    return {arm: tuple(group) for arm, group in found.items()}
-
-
-def results_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> list[Call]:
-    """Return the arguments of ``collect_case_results``: one call for all models, whose test cohorts are looked at once."""
-    every = tuple(one for group in arms.values() for one in group)
-    return [(workspace, result.recipe.name, result.cohorts, result.recipe.task, every)]
-
-
-def card_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> list[Call]:
-    """Return the arguments of ``summarise``, one call an arm."""
-    return [(workspace, result.recipe.name, result.cohorts, group) for group in arms.values()]
-
-
-def comparison_calls(workspace: Workspace, result: RecipeResult, arms: Arms) -> list[Call]:
-    """Return the arguments of ``compare_arms``: each student arm with the baselines before it, or with the arm before it if there is none."""
-    students = [arm for arm, group in arms.items() if group[0].role == "student"]
-    calls: list[Call] = []
-    for place, arm in enumerate(students[1:], 1):
-        earlier = students[:place]
-        for baseline in [one for one in BASELINES if one in earlier] or earlier[-1:]:
-            calls.append((workspace, result.cohorts, arms[arm], arms[baseline], _teacher(arms, baseline)))
-    return calls
-
-
-def _teacher(arms: Arms, baseline: str) -> tuple[Evaluation, ...]:
-    """Return the teacher's evaluations where the baseline is the student alone: the gap between the two is what distillation closes."""
-    return next((group for group in arms.values() if group[0].role == "teacher"), ()) if baseline == BASELINES[0] else ()
-
-
-def calibration_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``calibrate``, one call a student; none where no validation cases are held back, and of detectors."""
-    if calibration_subset(result.cohorts) is None or result.recipe.task.kind is TaskKind.DETECTION:
-        return []
-    return [(workspace, result.recipe.name, result.cohorts, student) for student in result.students]
-
-
-def training_features_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``describe_training``, one call a student: the cases of its own subsets, unlabelled ones where its arm learns from them; none of detectors."""
-    calls: list[Call] = []
-    for student in result.students if result.recipe.task.kind is not TaskKind.DETECTION else ():
-        arm = result.recipe.arms.get(student.arm)
-        own, unlabelled = Subset.learnt_from("real" if arm is None else arm.cases, student.seed), Subset.UNLABELLED.of(student.seed)
-        used = tuple(subset for subset in (own, unlabelled) if subset in result.cohorts.uses)
-        if used:
-            # A student that compression trained is of no arm: it was tuned on labelled cases alone.
-            used = used if arm is not None and arm.unlabelled else used[:1]
-            calls.append((workspace, result.recipe.name, result.cohorts.only(*used), student, used))
-    return calls
-
-
-def loss_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``state_loss``, one call a student; none where the teacher is not here, of detectors, and of networks with two heads."""
-    teacher = result.teacher or result.reference
-    if teacher is None or result.recipe.task.kind is TaskKind.DETECTION or result.recipe.task.case_classes:
-        return []
-    results = {one.weights_digest: one for one in result.case_results}
-    measure = results[teacher.weights_digest]
-    # Against the first that it learned from; against the recipe's teacher where that is none of these networks.
-    return [
-        (workspace, results.get(student.teacher_digest or "", measure), results[student.weights_digest], result.calibrations)
-        for student in result.students
-    ]
-
-
-def explanation_calls(workspace: Workspace, result: RecipeResult) -> list[Call]:
-    """Return the arguments of ``explain_cohort``: every student beside its teacher, those of further seeds on fewer cases;
-    each head of a network with two by itself."""
-    spec = result.recipe.explanation()
-    if not spec.task.case_classes:
-        return _explanation_calls(workspace, result, spec, result.require_teacher())
-    segmented = spec.model_copy(update={"task": spec.task.without_cases()})
-    classified = spec.model_copy(update={"name": f"{spec.name}-classification", "task": spec.task.of_cases()})
-    teacher = result.require_teacher()
-    # Each head beside the teacher that has it.
-    asked = ((segmented, teacher), (classified, case_teacher(result) or teacher))
-    return [call for one, above in asked for call in _explanation_calls(workspace, result, one, above)]
-
-
-def _explanation_calls(workspace: Workspace, result: RecipeResult, spec: ExplainSpec, teacher: Checkpoint) -> list[Call]:
-    fewer = spec.model_copy(update={"explain": spec.explain.model_copy(update={"cases": further_cases(spec.explain.cases)})})
-    return [
-        (workspace, chosen, result.cohorts, student, teacher, siblings_of(chosen, student, result.students))
-        for student in result.students
-        for chosen in [spec if student.seed == result.recipe.seeds[0] else fewer]
-    ]
-
-
-def further_cases(cases: int) -> int:
-    """Return on how many cases a student of a further seed is explained: enough for the tests of its explainers, at a quarter of the cost."""
-    return min(cases, max(2, cases // 4))
