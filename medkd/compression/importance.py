@@ -24,6 +24,7 @@ are *chosen* by the maps' change, and the formula, are ours.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Literal
 
@@ -65,6 +66,8 @@ def channel_importance(kind: Importance, network: nn.Module, groups: Sequence[Ch
         return {group.name: _norms(network, group) for group in groups}
     if data is None:
         raise ValueError(f"expected training cases to judge channels by {kind}, got None")
+    # In training by bf16 it lies channels-last, and backward in fp32 on such weights corrupts the heap on CPU (oneDNN, as in ``fit``).
+    network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     data = data.on(next(network.parameters()).device)
     with forked_rng(0):  # projections of terms over features are drawn anew, and the caller's generator is left as it was
         task = _task_change(network, groups, data)

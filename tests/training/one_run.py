@@ -81,7 +81,8 @@ def main() -> None:
     digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in fitted.state_dict().values())).hexdigest()
     if int(os.environ.get("RANK", "0")) == 0:
         losses = [
-            {k: v for k, v in line.items() if k not in ("seconds", TIME)} for line in MetricsLog(given.folder / "metrics.jsonl").read()
+            {k: v for k, v in line.items() if k not in ("seconds", TIME) and not k.startswith("system/")}
+            for line in MetricsLog(given.folder / "metrics.jsonl").read()
         ]
         sys.stdout.write(json.dumps({"digest": digest, "epochs": losses}) + "\n")
 
