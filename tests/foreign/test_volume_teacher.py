@@ -16,6 +16,7 @@ from flows.prepare import prepare
 from flows.start import start_engine
 from flows.train_teacher import train_teacher
 from medkd.cohorts.case_table import patient_key
+from medkd.cohorts.open_cohort import open_volume_use
 from medkd.cohorts.tensor_cohort import patients_of
 from medkd.foreign.import_teacher import ImportRequest, import_teacher
 from medkd.models._load import load_network
@@ -108,9 +109,12 @@ def test_an_nnunet_folder_teaches_volumes(there, registry, nnunet, answer, tmp_p
     def draw(number):
         return invented(100 + number)
 
+    def z_scores(image):
+        return ((image - image.mean()) / image.std(correction=0)).permute(2, 1, 0)[None]
+
     def answers(image):
         """As nnU-Net asks: z-scores, (slice, row, column), one window, the mean of all mirrorings."""
-        seen = ((image - image.mean()) / image.std(correction=0)).permute(2, 1, 0)[None, None]
+        seen = z_scores(image)[None]
         flips = [flip for count in range(4) for flip in combinations((2, 3, 4), count)]
         with torch.no_grad():
             logits = torch.stack([network(seen.flip(flip)).flip(flip) for flip in flips]).mean(0)[0]
@@ -123,6 +127,11 @@ def test_an_nnunet_folder_teaches_volumes(there, registry, nnunet, answer, tmp_p
     assert (finding.requirement, finding.holds) == ("min_dice", False)
     assert finding.measured == pytest.approx(expected_dice(there, result, answers, draw), abs=1e-3)
     require_student_of(there, result, imported)
+    # Instance normalisation forgives scales: that gate and students see nnU-Net's own is asked of the images.
+    for subset in (Subset.TEACHER_VALIDATION, Subset.STUDENT_TRAIN.of(0)):
+        opened = open_volume_use(result.cohorts, subset, there.store, recipe.task).images
+        wanted = [z_scores(torch.from_numpy(draw(number)[0])) for number in range(len(CASES))]
+        assert all(any(torch.allclose(one, other, atol=1e-4) for other in wanted) for one in opened)
     clipped = recipe.model_copy(update={"task": recipe.task.model_copy(update={"intensity": "standardised"})})
     with pytest.raises(RegistryError, match=r"task\.intensity is standardised, the teacher's z_score") as caught:
         registered_teacher(there, clipped)
