@@ -87,6 +87,12 @@ def test_files_that_are_named_exist():
         "medkd/explanation/README.md",
         "mlflow_server/README.md",
         "medkd/loss_check/README.md",
+        "medkd/audit/README.md",
+        "medkd/experiment/README.md",
+        "medkd/foreign/README.md",
+        "medkd/knowledge/README.md",
+        "medkd/synthesis/README.md",
+        "medkd/training/README.md",
     ):
         text = (ROOT / document).read_text(encoding="utf-8")
         named = set(re.findall(r"\b((?:medkd|flows|tests|docs|data_contracts|mlflow_server)/[\w/.-]+\.(?:py|yaml|png|md))\b", text))
@@ -98,6 +104,51 @@ def test_files_that_are_named_exist():
             "tests/distillation/test_margin_gap.py",
         }
         assert not [name for name in named - invented if not (ROOT / name).is_file()], document
+
+
+#: Heads of the first column of tables that say what each module of a package does.
+MODULE_COLUMNS = ("file", "module")
+#: Packages whose table names every module.
+WHOLE_TABLES = ("audit", "experiment", "network", "serving")
+
+
+def module_rows(readme):
+    """Yield the first cell and the whole row of each line of the tables of modules."""
+    lines, inside = readme.read_text(encoding="utf-8").splitlines(), False
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        cells = [cell.strip() for cell in line.split("|")]
+        if line.startswith("|") and re.fullmatch(r"\|[-|: ]+\|", following):
+            inside = cells[1] in MODULE_COLUMNS
+        elif not line.startswith("|"):
+            inside = False
+        elif inside and not re.fullmatch(r"\|[-|: ]+\|", line):
+            yield cells[1], line
+
+
+READMES = sorted((ROOT / "medkd").glob("*/README.md"))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
+def test_modules_in_tables_exist(readme):
+    missing = []
+    for cell, _ in module_rows(readme):
+        names = re.findall(r"`([^`]+)`", cell)
+        # A cell may name a folder and what lies in it.
+        folders = [readme.parent, *(readme.parent / name for name in names if name.endswith("/"))]
+        places = {
+            name: [folder.glob(place) for folder in folders for place in (name.replace("NAME", "*"), f"{name}.py")]
+            for name in names
+            if "../" not in name
+        }
+        missing += [name for name, found in places.items() if not any(any(one) for one in found)]
+    assert not missing, f"{readme.relative_to(ROOT)} names {missing}"
+
+
+@pytest.mark.parametrize("package", WHOLE_TABLES)
+def test_tables_name_every_module(package):
+    rows = " ".join(row for _, row in module_rows(ROOT / "medkd" / package / "README.md"))
+    modules = {path.stem for path in (ROOT / "medkd" / package).glob("*.py") if not path.stem.startswith("_")}
+    assert not modules - set(re.findall(r"`(\w+)`", rows))
 
 
 def test_commands_that_are_named_exist():

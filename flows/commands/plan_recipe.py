@@ -26,7 +26,12 @@ def plan_recipe(
     out: Annotated[Path | None, typer.Option(help="File to write; by default NAME.yaml, named after the folder.")] = None,
     column: ColumnNames = None,
     patient_pattern: PatientPattern = None,
-    minutes: Annotated[float, typer.Option(min=1, max=10000, help="Time that the teacher's training may take on two cores.")] = 60.0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=1, max=10000, help="Time that the teacher's training may take on two cores; by default 60, and no more than 60 epochs."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a folder and write a whole recipe for it: patch, spacing, intensities, networks, batch, epochs, each with its reason."""

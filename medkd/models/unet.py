@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from data_contracts import NetworkSpec
@@ -38,25 +40,34 @@ def unet(
     channels: tuple[int, ...] = (16, 32, 64, 128),
     residual_units: int = 1,
     head_features: int = 8,
+    strides: tuple[int, ...] = (),
 ) -> nn.Module:
-    """Build a residual U-Net that halves the grid between its levels; the image size must divide by 2^(levels - 1).
+    """Build a residual U-Net that halves the grid between its levels; the image size must divide by 2^(levels - 1), or by the product of the strides.
 
     Args:
         spec: channels in and out, spatial dimensions.
         channels: width per level, finest first.
         residual_units: convolutions per residual unit.
         head_features: width of the last features, [batch, head_features, *space], that the 1x1 head reads.
+        strides: between neighbouring levels, along each axis, one after another: 1, 2, 2, 2, 2, 2 of three levels of a volume halves its slices once;
+            empty halves every axis between all levels.
 
     Batch norm, not instance norm: the latter quantises and prunes badly.
     """
     from monai.networks.nets import UNet  # seconds to import: paid where a network is built, not where a recipe is read
 
+    gaps, axes = len(channels) - 1, spec.spatial_dims
+    flat = tuple(strides) or (2,) * (gaps * axes)
+    if len(flat) != gaps * axes or min(flat, default=1) < 1:
+        raise ValueError(f"expected {axes} strides of 1 or more for each of {gaps} steps between {len(channels)} levels, got {flat}")
+    # MONAI takes a stride per axis too, though its signature says one number.
+    each: Any = [flat[axes * gap : axes * (gap + 1)] for gap in range(gaps)] if strides else (2,) * gaps
     trunk = UNet(
         spatial_dims=spec.spatial_dims,
         in_channels=spec.in_channels,
         out_channels=head_features,
         channels=tuple(channels),
-        strides=(2,) * (len(channels) - 1),
+        strides=each,
         num_res_units=residual_units,
         norm="batch",
         act=("relu", {"inplace": False}),

@@ -76,6 +76,7 @@ def _task(found: Fingerprint, plan: RecipePlan) -> Iterator[str]:
     yield from _chosen("intensity", plan.intensity)
     if plan.window is not None:
         yield from _chosen("window", plan.window)
+    yield from _chosen("test_time_flips", plan.flips)
     if plan.spacing is not None:
         yield from _chosen("spacing_mm", plan.spacing)
         yield "  overlap: 0.5"
@@ -107,8 +108,7 @@ def _networks(found: Fingerprint, plan: RecipePlan) -> Iterator[str]:
         if plan.foreground is not None:
             yield from _chosen("foreground_share", plan.foreground, 4)
         yield f"    learning_rate: {rate:g}"
-        yield "    # Mirrored, turned, scaled, shifted and changed in contrast: no more is known of the data than that this harms none."
-        yield "    augment: affine"
+        yield from _chosen("augment", plan.augment, 4)
         if role == "teacher":
             yield "  terms:\n    - {loss: cross_entropy}"
             yield from _chosen("gate", plan.gate)

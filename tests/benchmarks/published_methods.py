@@ -1,6 +1,6 @@
-"""Does the published order of distillation methods hold here? Ten ways to teach one student, equal search budgets, three seeds, one real task.
+"""Does the published order of distillation methods hold here? Nine ways to teach one student, beside none, equal search budgets, three seeds, one real task.
 
-``python -m tests.benchmarks.published_methods --json``: the one table of ten methods in medical segmentation (ACF-BCKD on BTCV, mean Dice of a small
+``python -m tests.benchmarks.published_methods --json``: the one table of nine methods in medical segmentation (ACF-BCKD on BTCV, mean Dice of a small
 U-Net: KD 68.39, AT 68.68, SKD 69.88, DKD 71.36, IFVD 71.44, CIRKD 73.08, DIST 74.84, CWD 75.84, theirs 76.28) is made again on the MSD hippocampus: the released teacher, students
 of 39 k parameters, each method beside cross entropy. The weights are in units of the task's gradient (``LossBalancing.norms``), so that one and the same grid is
 fair to all; each method tries it once on search seeds of its own and takes what is best on held-back training patients. Scored on the validation patients of the
@@ -8,7 +8,7 @@ table, mean Dice of both parts; alone and each method under three seeds.
 
 ``rank_correlation`` is Spearman's of our mean Dice with the published figure over the nine methods, with the percentile interval over resampled seeds and patients;
 ``NAME_minus_kd`` and ``NAME_minus_alone`` are paired differences with intervals that cross seeds and patients; ``harmful`` counts methods surely below the student alone.
-IFVD and CIRKD are the entries of the catalogue that say the same of volumes: affinity of regions (``region_affinity``) and contrast of places over the batch (``crd``).
+IFVD and CIRKD are substituted by the entries of the catalogue that come nearest: affinity of regions (``region_affinity``) and contrast of places over the batch (``crd``).
 ``MEDKD_METHODS_EPOCHS`` and ``MEDKD_METHODS_WORKERS`` change the budget and the processes, ``MEDKD_METHODS_SEARCH_EPOCHS`` that of the search alone (36 of the 66
 trainings); in the folder ``MEDKD_METHODS_FOLDER`` the scores of each training
 are kept as they come, and the same command goes on from there. It reads the labelled data of ``MEDKD_DATA``.

@@ -16,9 +16,10 @@ from tests.planning.test_decide import pictures, volumes
     "found",
     [
         volumes((36, 50, 35), (1, 1, 1), modality="MRI", fields={"kind": "volume_folder", "path": "v", "table": "cases.csv"}),
+        volumes((30, 400, 400), (5, 0.8, 0.8), modality="MRI", fields={"kind": "volume_folder", "path": "v", "table": "cases.csv"}),
         pictures((400, 300), fields={"kind": "image_folder", "path": "p"}),
     ],
-    ids=["volumes", "pictures"],
+    ids=["volumes", "anisotropic", "pictures"],
 )
 def test_it_binds_and_says_why(found, tmp_path):
     plan = decide(found, minutes=30)
@@ -27,8 +28,20 @@ def test_it_binds_and_says_why(found, tmp_path):
     recipe = read_recipe(tmp_path / "r.yaml")
     assert list(recipe.task.image_size) == plan.image_size.value
     assert recipe.teacher.fit.epochs == plan.epochs.value
+    assert list(recipe.task.test_time_flips) == plan.flips.value
+    assert recipe.teacher.fit.augment == recipe.student.fit.augment == plan.augment.value
     assert set(recipe.arms) == {"alone", "kd", "kd_explanation"}
-    for decision in (plan.image_size, plan.intensity, plan.batch, plan.epochs, plan.teacher, plan.student, plan.gate):
+    for decision in (
+        plan.image_size,
+        plan.intensity,
+        plan.batch,
+        plan.epochs,
+        plan.augment,
+        plan.flips,
+        plan.teacher,
+        plan.student,
+        plan.gate,
+    ):
         assert f"# {decision.why}." in text
 
 
