@@ -174,10 +174,14 @@ class ShortcutsPolicy(FrozenModel):
         kinds: kinds of artefacts that refuse a version that follows one; an effect of a scanner's setting (``acquisition``) is a lack of
             robustness before it is a shortcut, and is named only.
         allowed: names of artefacts that may be followed all the same.
+        beyond_bound: what is done about an artefact of these kinds whose effect lies wholly beyond the bound and which is no more than ``undetermined``
+            (noise of equal energy, which is much for a large mark, moves the answers as far): ``warn`` names it in the verdict, ``refuse`` refuses
+            the version. Left out of the record where it is ``warn``.
     """
 
     kinds: tuple[Literal["mark", "acquisition", "removal"], ...] = ("mark", "removal")
     allowed: tuple[str, ...] = ()
+    beyond_bound: Literal["warn", "refuse"] = Field(default="warn", exclude_if=lambda value: value == "warn")
 
 
 class NotMeasuredPolicy(FrozenModel):

@@ -123,7 +123,12 @@ def audit_folder(model: AuditedModel, folder: AuditFolder, names: Sequence[str],
             tests.append((found[0], _truth(model, folder, found[0].rows)))
             examples.append(found[1])
     if not tests:
-        raise DataError("AUDIT_NOTHING", f"expected marks in at least {_FEWEST_MARKED} cases to take out, found them in {_marked(folder)}")
+        found_in = (
+            f"found them in {_marked(folder)}"
+            if folder.looked
+            else "they are looked for in pictures of 8 bits alone, of which there are none"
+        )
+        raise DataError("AUDIT_NOTHING", f"expected marks in at least {_FEWEST_MARKED} cases to take out, {found_in}")
     report = AuditReport(
         model=subject.model,
         weights_digest=subject.weights_digest,
@@ -132,7 +137,7 @@ def audit_folder(model: AuditedModel, folder: AuditFolder, names: Sequence[str],
         cohort_digest=folder.cohort,
         n=len(set(folder.patients)),
         cases=len(folder.cases),
-        marked=_marked(folder) if any(one is not None for one in folder.painted) or model.task.spatial_dims == 2 else None,
+        marked=_marked(folder) if folder.looked else None,
         bound=subject.bound,
         artefacts=effects_of(tests, subject.bound),
         metadata=metadata_shortcuts(folder.metadata, folder.labels, folder.patients),
@@ -207,10 +212,7 @@ def _limits(model: AuditedModel, folder: AuditFolder, names: Sequence[str]) -> t
     if REMOVAL in names and model.task.spatial_dims == 3:
         said.append("Of volumes nothing is taken out: burnt-in marks are looked for in pictures.")
     elif REMOVAL in names:
-        said.append(
-            f"Marks were found in {_marked(folder)} of {len(folder.cases)} pictures: lines of letters and crosses only; single letters, frames and "
-            "bars are not found, and some bright tissue is taken for letters."
-        )
+        said += _limits_of_removal(folder)
     if not any(bool(case.lesion.any()) for case in folder.cases):
         said.append("No lesion is drawn in these cases: a mark may lie on one.")
     if not model.has_maps:
@@ -221,3 +223,19 @@ def _limits(model: AuditedModel, folder: AuditFolder, names: Sequence[str]) -> t
         "Settings of a scanner change the lesion with everything else: an effect of one is a lack of robustness before it is a shortcut."
     )
     return tuple(said)
+
+
+def _limits_of_removal(folder: AuditFolder) -> list[str]:
+    """Return what was found in pictures, and why nothing is taken out where nothing is."""
+    unseen = len(folder.cases) - folder.looked
+    said = []
+    if unseen:
+        said.append(f"In {unseen} of {len(folder.cases)} pictures burnt-in marks were not looked for: they have more than 8 bits.")
+    if folder.looked:
+        said.append(
+            f"Marks were found in {_marked(folder)} of {folder.looked} pictures: lines of letters and crosses only; single letters, frames and "
+            "bars are not found, and some bright tissue is taken for letters."
+        )
+    if _marked(folder) < _FEWEST_MARKED:
+        said.append(f"Nothing was taken out: fewer than {_FEWEST_MARKED} pictures with marks say nothing.")
+    return said

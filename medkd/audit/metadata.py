@@ -18,7 +18,23 @@ ACQUISITION = (
     "view", "protocol", "kernel", "kvp", "tube", "field", "coil", "sequence", "echo", "spacing", "thickness", "width", "height", "rows",
     "columns", "voxels", "aspect", "size", "nx", "ny", "nz", "dtype", "gain", "frequency", "probe", "transducer", "depth", "date", "year",
 )  # fmt: skip
+#: Words in the names of columns that say what is in a picture: the size, width or view of one of these is the disease's, not the scanner's.
+PATHOLOGY = (
+    "lesion",
+    "tumor",
+    "tumour",
+    "nodule",
+    "mass",
+    "cyst",
+    "finding",
+    "polyp",
+    "calcification",
+    "metastasis",
+    "carcinoma",
+    "cancer",
+)
 _FOLDS = 5
+_PATHOLOGIES = {*PATHOLOGY, *(f"{word}s" for word in PATHOLOGY), "masses", "metastases"}
 #: An AUC above it, with its whole interval, is a shortcut that is worth naming; of chance it is 0.5.
 WORTH_NAMING = 0.55
 #: Names of a column are spelled out up to so many; a number of names more is an identifier.
@@ -56,7 +72,12 @@ def metadata_shortcuts(
 
 def _names(metadata: Sequence[Mapping[str, str]]) -> list[str]:
     names = dict.fromkeys(name for line in metadata for name in line if name)
-    return [name for name in names if set(re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())) & set(ACQUISITION)]
+    return [name for name in names if (words := _words(name)) & set(ACQUISITION) and not words & _PATHOLOGIES]
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a column's name, ``LesionWidth`` and ``lesion_width`` alike."""
+    return set(re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
 
 
 def _features(values: list[str]) -> NDArray[np.float64] | None:

@@ -12,7 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from data_contracts import Case, VolumeRef
+from medkd.cohorts.shards import PICTURE
+from medkd.dicom.ingest_cache import read_manifest
 from medkd.storage.store import Store
+from medkd.volumes.burnt_in import without_burnt_in
 from medkd.volumes.letterbox import letterbox, letterbox_mask
 from medkd.volumes.perceptual import perceptual_hash
 
@@ -83,6 +86,37 @@ def frames_as_cases(
     return cases
 
 
+def frames_without_burnt_in(cases: Sequence[Case], ingested: Store, size: tuple[int, ...]) -> list[NDArray[np.uint8] | None]:
+    """Return each picture of a cohort brought to size once the letters and crosses that are found in it are painted over.
+
+    Args:
+        cases: as :func:`keep_pictures` called them.
+        ingested: store that the pictures were ingested into.
+        size: rows and columns that a network sees.
+
+    Returns:
+        uint8 [row, column] of each case; None of a picture of more than 8 bits: the detector knows strokes by their height in 256 greys, and
+        what a stored value of such a picture shows as depends on its display.
+    """
+    rows, columns = size[-2:]
+    found: list[NDArray[np.uint8] | None] = [None] * len(cases)
+    places = {case.case_key: place for place, case in enumerate(cases)}
+    for volume in read_manifest(ingested.root).volumes:
+        keys = _keys(volume)
+        if not any(key in places for key in keys):
+            continue
+        for key, frame in zip(keys, ingested.read_tensors(volume.array)[PICTURE].numpy(), strict=True):
+            if key in places and frame.dtype == np.uint8:
+                found[places[key]] = letterbox(without_burnt_in(frame), (rows, columns))[0]
+    return found
+
+
+def _keys(volume: VolumeRef) -> list[str]:
+    """Return what the cases of a picture's frames are called."""
+    frames = volume.geometry.shape[0]
+    return [volume.series_key] if frames == 1 else [f"{volume.series_key}.{frame}" for frame in range(frames)]
+
+
 def _label_map(marked: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return a label map brought to size: each class where more than half of a pixel belongs to it."""
     result = np.zeros(size, np.uint8)
@@ -112,7 +146,7 @@ def keep_pictures(pictures: Sequence[CasePicture], store: Store, folder: str) ->
     )
     return [
         Case(
-            case_key=one.volume.series_key if one.volume.geometry.shape[0] == 1 else f"{one.volume.series_key}.{one.frame}",
+            case_key=_keys(one.volume)[one.frame],
             patient_key=one.volume.patient_key,
             image=shard,
             mask=None if one.mask is None else shard,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +49,14 @@ class Case:
     def gradient(self, student: nn.Module, teacher: nn.Module | None = None, sample: Sample | None = None) -> Tensor:
         """Return the gradient of the loss in the student's weights, flat; zeros where none arrives."""
         return gradient_of(student, lambda: self.value(student, teacher, sample))
+
+
+def as_number(value: Any) -> float | None:
+    """Return a number of Python or numpy, which can carry no gradient; None of anything else."""
+    if isinstance(value, numbers.Number | np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        with contextlib.suppress(TypeError, ValueError):  # complex numbers, texts of numpy
+            return float(value)  # type: ignore[arg-type]
+    return None
 
 
 def scalar(value: Any, name: str) -> Tensor:

@@ -4,37 +4,46 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from data_contracts import AttributionSource, CatalogueError, MedkdError
 from medkd.distillation.cross_entropy import cross_entropy
-from medkd.loss_check.asking import Case, gradient_of
-from medkd.loss_check.following_laws import beats_regularisation, lowers_itself
-from medkd.loss_check.gradient_laws import depends_on_images, depends_on_weights, gradient_of_value, reaches_student
-from medkd.loss_check.network_laws import given_back, teacher_unchanged
+from medkd.loss_check.asking import Case, as_number, gradient_of, scalar
+from medkd.loss_check.following_laws import LOWERS, NOT_REGULARISATION, beats_regularisation, lowers_itself
+from medkd.loss_check.gradient_laws import (
+    IMAGES,
+    OF_VALUE,
+    REACHES,
+    WEIGHTS,
+    depends_on_images,
+    depends_on_weights,
+    gradient_of_value,
+    reaches_student,
+)
+from medkd.loss_check.network_laws import GIVEN_BACK, TEACHER, given_back, teacher_unchanged
 from medkd.loss_check.read_loss import LossUnderCheck, said
 from medkd.loss_check.small_networks import Setting
-from medkd.loss_check.value_laws import any_order, finite, least_at_teacher
+from medkd.loss_check.value_laws import FINITE, MINIMUM, ORDER, any_order, finite, least_at_teacher, reads_reasons
 from medkd.loss_check.verdict import LawVerdict, LossReport, SettingVerdicts, verdict
 from medkd.loss_check.watched_calls import WatchedCalls
 from medkd.task_context import TaskContext
 from medkd.trace import trace
 
-COST = "cost"
+COST, ANSWERS, OTHERS = "cost", "it answers", "the laws that follow"
 #: In the order in which a reader asks: a term without a gradient breaks others too.
-LAWS: tuple[Callable[[Case], LawVerdict], ...] = (
-    reaches_student,
-    gradient_of_value,
-    depends_on_images,
-    depends_on_weights,
-    teacher_unchanged,
-    given_back,
-    lowers_itself,
-    least_at_teacher,
-    beats_regularisation,
-    finite,
-    any_order,
-)
+LAWS: dict[str, Callable[[Case], LawVerdict]] = {
+    REACHES: reaches_student,
+    OF_VALUE: gradient_of_value,
+    IMAGES: depends_on_images,
+    WEIGHTS: depends_on_weights,
+    TEACHER: teacher_unchanged,
+    GIVEN_BACK: given_back,
+    LOWERS: lowers_itself,
+    MINIMUM: least_at_teacher,
+    NOT_REGULARISATION: beats_regularisation,
+    FINITE: finite,
+    ORDER: any_order,
+}
 _EXPLAINS = frozenset({"explainer", "head", "features", "responses"})
 
 
@@ -43,40 +52,68 @@ def check_loss(loss: LossUnderCheck, *, dims: tuple[int, ...] = (2, 3)) -> LossR
 
     Args:
         loss: of :mod:`medkd.loss_check.read_loss`.
-        dims: numbers of spatial dimensions.
+        dims: numbers of spatial dimensions; those that the loss is not for are left out.
 
     Raises:
         CatalogueError: ``LOSS_FAILED`` when it can be asked nowhere, with what it raised, or what it returned instead of a scalar.
     """
-    settings = tuple(_checked(loss, Setting(task, space, loss.min_classes)) for task in loss.tasks for space in dims)
+    kinds = [Setting(task, space, loss.min_classes) for task in loss.tasks for space in dims if space in loss.dims]
+    settings = tuple(_checked(loss, kind) for kind in kinds)
     if all(setting.failed for setting in settings):
-        first = settings[0]
-        raise CatalogueError(
-            "LOSS_FAILED", f"expected {loss.name} to give a value on small networks, for {first.name} it does not: {first.failed}"
-        )
-    return LossReport(loss=loss.name, source=loss.source, settings=settings, controls=controls_of(loss))
+        why = f"for {settings[0].name} it does not: {settings[0].failed}" if settings else f"it is for DIMS {loss.dims} alone"
+        raise CatalogueError("LOSS_FAILED", f"expected {loss.name} to give a value on small networks, {why}")
+    asked = [kind for kind, setting in zip(kinds, settings, strict=True) if not setting.failed]
+    return LossReport(loss=loss.name, source=loss.source, settings=settings, controls=controls_of(loss, asked))
 
 
 def _checked(loss: LossUnderCheck, setting: Setting) -> SettingVerdicts:
+    found = SettingVerdicts(task=setting.task, spatial_dims=setting.spatial_dims)
     reason = loss.incompatible(TaskContext(setting.task, setting.classes))
-    if reason is None:
-        case = Case.of(loss, setting)
+    if reason is not None:
+        return found.model_copy(update={"failed": reason})
+    try:
+        raw = Case.of(loss, setting).raw(setting.network(0))
+        if as_number(raw) is None:  # a number is no crash: the first law says where it was made
+            scalar(raw, loss.name)
+    except Exception as error:
+        crash = f"{_why(error)}; if it is not for these, say so in TASKS or DIMS"
+        return found.model_copy(update={"failed": _why(error), "laws": (verdict(ANSWERS, "broken", crash),)})
+    return found.model_copy(update={"laws": _laws(loss, setting)})
+
+
+def _laws(loss: LossUnderCheck, setting: Setting) -> tuple[LawVerdict, ...]:
+    """Return a verdict per law; one under which the loss crashes is broken, and the others are asked all the same."""
+    case, found = Case.of(loss, setting), []
+    for name, law in {**LAWS, COST: cost}.items():
         try:
-            case.raw(setting.network(0))
-            laws = tuple(law(case) for law in LAWS)
-            return SettingVerdicts(task=setting.task, spatial_dims=setting.spatial_dims, laws=(*laws, cost(case)))
-        except MedkdError as error:
-            reason = str(error)
+            found.append(law(case))
+            if name == REACHES and found[0].verdict == "broken":
+                return (
+                    *found,
+                    verdict(OTHERS, "not applicable", "not asked: they say nothing of a term without a gradient; mend that first"),
+                )
         except Exception as error:  # somebody else's code: whatever it raises is what is said of it
-            reason = said(error)
-    return SettingVerdicts(task=setting.task, spatial_dims=setting.spatial_dims, failed=reason)
+            found.append(verdict(name, "broken", f"it gave a value at first, and while this was asked it did not: {_why(error)}"))
+            case = Case.of(loss, setting)  # the crash may have left hooks on the teacher
+    return tuple(found)
 
 
-def controls_of(loss: LossUnderCheck) -> tuple[str, ...]:
-    """Return what a gain through the term must beat in an experiment (``attribution_source`` of an arm); none without a teacher's explanation."""
-    if loss.needs is not None and not ("teacher" in loss.needs and loss.needs & _EXPLAINS):
-        return ()
-    return tuple(kind.value for kind in AttributionSource if kind is not AttributionSource.TEACHER)
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, MedkdError) else said(error)
+
+
+def controls_of(loss: LossUnderCheck, settings: Sequence[Setting]) -> tuple[str, ...]:
+    """Return what a gain through the term must beat in an experiment (``attribution_source`` of an arm); none without a teacher's explanation.
+
+    Args:
+        loss: a loss that declares ``NEEDS`` is taken at its word.
+        settings: kinds of networks that it gives a value on: one that declares nothing is asked there under a teacher with the same answers and other reasons.
+    """
+    if loss.needs is not None:
+        explains = "teacher" in loss.needs and bool(loss.needs & _EXPLAINS)
+    else:
+        explains = any(reads_reasons(Case.of(loss, setting)) for setting in settings)
+    return tuple(kind.value for kind in AttributionSource if kind is not AttributionSource.TEACHER) if explains else ()
 
 
 def cost(case: Case) -> LawVerdict:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from medkd.distillation._reduce import divergence
-from medkd.loss_check.asking import Case, gradient_of, scalar, set_weights, weights_of
+from medkd.loss_check.asking import Case, as_number, gradient_of, scalar, set_weights, weights_of
 from medkd.loss_check.small_networks import SmallNetwork
 from medkd.loss_check.verdict import LawVerdict, held, verdict
 from medkd.loss_check.watched_calls import WatchedCalls
@@ -29,8 +29,9 @@ def reaches_student(case: Case) -> LawVerdict:
     watched = WatchedCalls(student, case.loss.file)
     with watched:
         raw = case.raw(student)
-    if isinstance(raw, float | int):
-        return verdict(REACHES, "broken", f"the loss returns the number {raw:.4g}, which carries no gradient: {watched.first_cut()}")
+    number = as_number(raw)
+    if number is not None:
+        return verdict(REACHES, "broken", f"the loss returns the number {number:.4g}, which carries no gradient: {watched.first_cut()}")
     value = scalar(raw, case.loss.name)
     if not value.requires_grad:
         return verdict(REACHES, "broken", f"the value carries no gradient at all: {watched.first_cut()}")

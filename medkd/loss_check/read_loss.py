@@ -35,6 +35,7 @@ class LossUnderCheck:
         value: (student, teacher, sample) -> scalar; both networks have a ``layer_map``.
         needs: as declared, None where nothing is.
         tasks: that it is for.
+        dims: numbers of spatial dimensions that it is for.
         min_classes: classes that it needs.
         minimum_at_teacher: whether a student equal to its teacher is at the minimum; None where nothing is declared.
         stops_gradient: why a part of the value is meant to carry no gradient; empty where none is.
@@ -48,6 +49,7 @@ class LossUnderCheck:
     value: Callable[[nn.Module, nn.Module, Sample], Any]
     needs: frozenset[str] | None
     tasks: tuple[str, ...]
+    dims: tuple[int, ...]
     min_classes: int
     minimum_at_teacher: bool | None
     stops_gradient: str
@@ -112,12 +114,20 @@ def _described(name: str, module: ModuleType, value: Callable[[nn.Module, nn.Mod
         value=value,
         needs=frozenset(facts["NEEDS"]) if "NEEDS" in facts else None,
         tasks=tasks,
+        dims=_dims(facts.get("DIMS", (2, 3)), name),
         min_classes=int(facts.get("MIN_CLASSES", 2)),
         minimum_at_teacher=facts.get("MINIMUM_AT_TEACHER"),
         stops_gradient=str(facts.get("STOPS_GRADIENT", "")),
         unpaired=str(facts.get("UNPAIRED", "")),
         incompatible=lambda _: None,
     )
+
+
+def _dims(said_dims: Any, name: str) -> tuple[int, ...]:
+    """Return the numbers of spatial dimensions that a file says it is for, or refuse what is none."""
+    if not isinstance(said_dims, tuple | list | set | frozenset) or not said_dims or not set(said_dims) <= {2, 3}:
+        raise CatalogueError("LOSS_SIGNATURE", f"expected DIMS of {name} to hold 2, 3 or both, as in DIMS = (2,), got {said_dims!r}")
+    return tuple(sorted(said_dims))
 
 
 def _of_trace(loss: Callable[..., Any]) -> Callable[[nn.Module, nn.Module, Sample], Any]:

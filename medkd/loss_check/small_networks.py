@@ -128,3 +128,29 @@ def with_other_patients(teacher: SmallNetwork) -> nn.Module:
     # On the instance: hooks on its layers see the other patients too.
     vars(other)["forward"] = lambda image: forward(other, image.roll(1, 0))
     return other
+
+
+def with_other_reasons(teacher: SmallNetwork, second: SmallNetwork, image: Tensor) -> nn.Module:
+    """Return a network that answers about a batch as the teacher does, and is a second one in all else: layers, gradients, and answers about other images.
+
+    Args:
+        teacher: whose answers are given.
+        second: an untrained network of the same kind; not changed.
+        image: [batch, 1, *space], the batch.
+    """
+    other = copy.deepcopy(second)
+    forward = type(second).forward
+    with torch.no_grad():
+        answers = teacher(image)
+
+    def answer(asked: Tensor) -> Tensor:
+        found = forward(other, asked)
+        if asked.shape[1:] != image.shape[1:]:
+            return found
+        # Row by row: a loss may ask about a part of the batch. The teacher's value has the second's slope: what a gradient says is a reason too.
+        same = (asked.detach().flatten(1)[:, None] == image.flatten(1)[None]).all(2)
+        known = same.any(1).view(-1, *(1,) * (found.ndim - 1))
+        return torch.where(known, answers[same.int().argmax(1)], found.detach()) + (found - found.detach())
+
+    vars(other)["forward"] = answer
+    return other

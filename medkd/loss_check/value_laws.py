@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
 
 from medkd.loss_check.asking import Case, gradient_of, set_weights, weights_of
 from medkd.loss_check.read_loss import said
+from medkd.loss_check.small_networks import with_other_reasons
 from medkd.loss_check.verdict import LawVerdict, held, verdict
 from medkd.trace import Sample
 
@@ -108,3 +110,18 @@ def reads_teacher(case: Case) -> bool:
     student = case.setting.network(0)
     own, other = (float(case.value(student, teacher).detach()) for teacher in (case.teacher, case.setting.network(3)))
     return abs(own - other) > 1e-6 * max(1.0, abs(own))
+
+
+def reads_reasons(case: Case) -> bool:
+    """Return whether the value depends on more of the teacher than its answers about the batch: on its layers, gradients, or answers about changed images."""
+    student = case.setting.network(0)
+    other = with_other_reasons(case.teacher, case.setting.network(3), case.sample.image)
+    try:
+        own, replaced = (_figure(case.raw(student, teacher)) for teacher in (case.teacher, other))
+    except Exception:  # code that does not bear other layers looks at them
+        return True
+    return not abs(own - replaced) <= 1e-6 * max(1.0, abs(own))
+
+
+def _figure(raw: Any) -> float:
+    return float(raw.detach()) if isinstance(raw, torch.Tensor) else float(raw)

@@ -35,8 +35,8 @@ class SettingVerdicts(FrozenModel):
     Attributes:
         task: ``classification`` or ``segmentation``.
         spatial_dims: 2 or 3.
-        laws: one verdict each; empty where the loss could not be asked.
-        failed: why the loss could not be asked here.
+        laws: one verdict each, up to one after which no other says anything; where the loss crashed at once, that alone; empty where it is not for these.
+        failed: why the loss could not be asked here: it is not for these networks, or it crashed.
     """
 
     task: str

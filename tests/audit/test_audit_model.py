@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -58,6 +60,23 @@ def test_without_marks_nothing_is_taken_out_and_alone_that_is_an_error(folder, n
     with pytest.raises(DataError, match="found them in 0") as caught:
         audit_folder(AuditedModel(TASK, networks.clean), folder, ("burnt_in_removed",), subject("clean"))
     assert caught.value.code == "AUDIT_NOTHING"
+
+
+def test_where_no_detector_looked_no_number_of_marks_is_said(folder, networks):
+    asked = AuditedModel(TASK, networks.clean)
+    report = audit_folder(asked, replace(folder, looked=0), ("ruler", "burnt_in_removed"), subject("clean")).report
+    assert report.marked is None
+    assert "In 32 of 32 pictures burnt-in marks were not looked for: they have more than 8 bits." in report.limits
+    assert not any("Marks were found" in limit for limit in report.limits)
+    with pytest.raises(DataError, match="looked for in pictures of 8 bits alone"):
+        audit_folder(asked, replace(folder, looked=0), ("burnt_in_removed",), subject("clean"))
+    seen = audit_folder(asked, folder, ("ruler", "burnt_in_removed"), subject("clean")).report
+    assert seen.marked == 0
+    assert [limit for limit in seen.limits if "arks were found" in limit or "taken out" in limit] == [
+        "Marks were found in 0 of 32 pictures: lines of letters and crosses only; single letters, frames and bars are not found, and some bright "
+        "tissue is taken for letters.",
+        "Nothing was taken out: fewer than 8 pictures with marks say nothing.",
+    ]
 
 
 def test_an_audit_is_the_same_twice(audits, folder, networks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from medkd.audit.metadata import metadata_shortcuts
 
@@ -22,6 +23,17 @@ def test_a_device_that_goes_with_the_class_predicts_it_and_chance_does_not():
     assert found[("Device",)].predicts
     assert not found[("PixelSpacing",)].predicts
     assert set(found) == {("Device",), ("PixelSpacing",), ("Device", "PixelSpacing")}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tumor_size", "TumourSize", "lesion_width", "Lesions depth", "nodule-height", "massView", "cyst_size", "finding.side", "masses_size"],
+)
+def test_the_size_of_what_is_seen_is_no_setting_of_the_scanner(name):
+    telling = [20.0 + 30 * label + row % 3 for row, label in enumerate(LABELS)]
+    assert asked(**{name: telling}) == {}
+    # Of the picture itself it is one.
+    assert asked(**{name: telling, "image_size": telling})[("image_size",)].predicts
 
 
 def test_a_column_that_names_each_patient_predicts_nothing_of_others():

@@ -5,12 +5,17 @@ from __future__ import annotations
 import nibabel
 import numpy as np
 import pytest
+import torch
+from PIL import Image, ImageDraw, ImageFont
 
-from data_contracts import Task
+from data_contracts import IngestPolicy, Task
 from medkd.audit.open_folder import open_folder
 from medkd.cohorts.external_dataset import FolderHints, describe_folder
+from medkd.phantom.dicom_pictures import Picture, write_picture, write_picture_label
 from medkd.phantom.dicom_studies import write_phantom_dicom
 from medkd.storage.store import Store
+from tests.audit.conftest import TASK
+from tests.cohorts.as_dicom import AS_DICOM, Labelled, write_twice
 
 
 def test_pictures_bring_lesions_labels_and_columns(folder):
@@ -61,4 +66,50 @@ def test_dicom_brings_label_maps_and_what_headers_may_say(tmp_path):
     classified = Task(kind="classification", classes=("benign", "malignant"), image_size=(12, 64, 64))
     again = open_folder(tmp_path / "export", data, classified, Store(tmp_path / "again", "s"))
     assert set(again.labels) == {0, 1}
-    assert again.painted == (None,) * 3
+    assert (again.painted, again.looked) == ((None,) * 3, 0)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Return a folder of pictures as PNG and as DICOM: in eight of twelve, letters are burnt in."""
+    root, rng, made = tmp_path_factory.mktemp("written"), np.random.default_rng(3), []
+    for number in range(12):
+        pixels = np.clip(70 + rng.normal(0, 8, (120, 160)), 0, 255).astype(np.uint8)
+        mask = np.zeros(pixels.shape, np.uint8)
+        mask[30:60, 40 + number : 80] = 1
+        if number < 8:
+            shown = Image.fromarray(pixels)
+            ImageDraw.Draw(shown).text((30, 90), "BREAST", fill=230, font=ImageFont.load_default(18))
+            pixels = np.asarray(shown)
+        made.append(Labelled(pixels, mask, TASK.classes[number % 2], number))
+    write_twice(root, made)
+    return root
+
+
+def test_marks_are_found_in_pictures_of_dicom_as_in_the_same_png(written, tmp_path):
+    found = {}
+    for form in ("png", "dicom"):
+        data = describe_folder(written / form, TASK, FolderHints())
+        if form == "dicom":
+            data = data.model_copy(update={"policy": IngestPolicy.model_validate(AS_DICOM["policy"])})
+        found[form] = open_folder(written / form, data, TASK, Store(tmp_path / form, "s"))
+    png, dicom = found["png"], found["dicom"]
+    assert (png.looked, dicom.looked, sum(one is not None for one in dicom.painted)) == (12, 12, 8)
+    for found_in_dicom, expected, case, other in zip(dicom.painted, png.painted, dicom.cases, png.cases, strict=True):
+        assert torch.equal(case.image, other.image)
+        assert (found_in_dicom is None and expected is None) or torch.equal(found_in_dicom, expected)
+
+
+def test_pictures_of_more_than_8_bits_are_not_looked_at(tmp_path):
+    for number, kind in enumerate(("US", "DX")):
+        depth = np.uint8 if kind == "US" else np.uint16
+        pixels = np.random.default_rng(number).integers(0, np.iinfo(depth).max // 16, (40, 40)).astype(depth)
+        mask = np.zeros(pixels.shape, np.uint8)
+        mask[10:20, 10:20] = 1
+        made = Picture(pixels, kind=kind, patient=number, number=number, bits=8 if kind == "US" else 12)
+        dataset = write_picture(tmp_path / "export" / kind / "picture.dcm", made)
+        write_picture_label(tmp_path / "export" / kind / "seg.dcm", dataset, mask, TASK.classes[number])
+    data = describe_folder(tmp_path / "export", TASK, FolderHints())
+    data = data.model_copy(update={"policy": IngestPolicy.model_validate(AS_DICOM["policy"])})
+    found = open_folder(tmp_path / "export", data, TASK, Store(tmp_path / "scratch", "s"))
+    assert (len(found.cases), found.looked) == (2, 1)

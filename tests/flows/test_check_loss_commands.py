@@ -9,6 +9,7 @@ import pytest
 from medkd.loss_check import check_loss as checking
 from medkd.loss_check import in_process
 from medkd.loss_check.verdict import LossReport, SettingVerdicts, held
+from tests.loss_check.faults import NUMBER_OF_NUMPY
 
 
 @pytest.fixture
@@ -49,3 +50,12 @@ def test_what_is_no_loss_is_one_sentence_and_exit_status_2(here, tmp_path):
     for given, code in (("logit_kdd", "CATALOGUE_UNKNOWN"), (tmp_path / "missing.py", "LOSS_FILE"), (tmp_path, "LOSS_FILE")):
         status, text, errors = here("check-loss", given)
         assert (status, text, errors.split(":")[0]) == (2, "", code)
+
+
+def test_the_published_fault_is_named_with_its_line_by_the_command_itself(here, tmp_path):
+    (tmp_path / "maps.py").write_text(NUMBER_OF_NUMPY, encoding="utf-8")
+    status, text, errors = here("check-loss", tmp_path / "maps.py")
+    assert (status, errors, text.splitlines()[-1]) == (1, "", "4 broken")
+    assert "broken         the gradient reaches the student [classification 2D]: the loss returns the number" in text
+    assert "line 6 passes a tensor through numpy: a, b = (m.detach().cpu().numpy() for m in maps)" in text
+    assert "not asked: they say nothing of a term without a gradient" in text

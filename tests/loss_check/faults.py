@@ -13,6 +13,59 @@ def loss(student, teacher, images, labels):
     return torch.tensor(np.square(student_map - teacher_map).mean())
 """
 
+#: The same, and the number of numpy is returned as it is.
+NUMBER_OF_NUMPY = """
+import numpy as np
+
+def loss(student, teacher, images, labels):
+    maps = [network.body(network.encoder(images)).mean(1) for network in (student, teacher)]
+    a, b = (m.detach().cpu().numpy() for m in maps)
+    return np.square(a - b).mean()
+"""
+
+#: Written for pictures, and nothing says so; half of it reads as if it were general.
+PICTURES_ALONE = """
+import torch
+
+def loss(student, teacher, images, labels):
+    with torch.no_grad():
+        wanted = teacher(images)
+    rows, columns = images.shape[2:]
+    return (wanted - student(images)).square().mean() * (rows / columns)
+"""
+
+#: Shrinks the weights, and bears no other batch than the first: what was broken before it crashes stays broken.
+CRASHES_LATER = """
+seen = []
+
+def loss(student, teacher, images, labels):
+    seen.append(images)
+    assert bool((images == seen[0]).all()), "another batch"
+    return sum(p.square().sum() for p in teacher.parameters()) + sum(p.sum() for p in student.parameters())
+"""
+
+#: A class map of the teacher's is matched: this is about its reasons.
+MATCHES_MAPS = """
+import torch
+
+def loss(student, teacher, images, labels):
+    with torch.no_grad():
+        wanted = teacher.body(teacher.encoder(images)).mean(1)
+    return (wanted - student.body(student.encoder(images)).mean(1)).square().mean()
+"""
+
+#: So is a saliency map, of the gradient of an answer.
+MATCHES_GRADIENTS = """
+import torch
+
+def slope(network, images, graph):
+    images = images.clone().requires_grad_()
+    return torch.autograd.grad(network(images).square().sum(), images, create_graph=graph)[0]
+
+def loss(student, teacher, images, labels):
+    return (slope(student, images, True) - slope(teacher, images, False)).square().mean()
+"""
+
 #: The same beside a task term, which hides that the gradient is missing.
 HIDDEN_BESIDE_A_TASK = THROUGH_NUMPY.replace("return torch", "return torch.nn.functional.cross_entropy(student(images), labels) + torch")
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from data_contracts import CatalogueError
-from medkd.loss_check.asking import follow, gradient_of, scalar, set_weights, weights_of
+from medkd.loss_check.asking import as_number, follow, gradient_of, scalar, set_weights, weights_of
 from tests.loss_check.conftest import SETTING
 from tests.loss_check.faults import GOOD
 
@@ -37,3 +38,8 @@ def test_what_is_no_scalar_is_refused(case_of):
     for wrong in (None, torch.zeros(3), torch.tensor(1), "x"):
         with pytest.raises(CatalogueError, match="expected margin to return a floating-point scalar"):
             scalar(wrong, "margin")
+
+
+def test_numbers_of_python_and_numpy_are_known_and_nothing_else_is_one():
+    assert [as_number(value) for value in (2, 2.0, np.float32(2), np.int64(2), np.asarray(2.0))] == [2.0] * 5
+    assert [as_number(value) for value in (None, "2", 2j, np.zeros(3), torch.tensor(2.0))] == [None] * 5

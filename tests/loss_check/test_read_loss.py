@@ -16,6 +16,10 @@ def test_an_entry_of_the_catalogue_brings_what_its_file_declares():
         catalogue_loss("logit_kdd")
 
 
+def test_a_file_may_say_which_dimensions_it_is_for(loss_of):
+    assert (loss_of(GOOD).dims, loss_of(GOOD + "\nDIMS = {3}\n").dims) == ((2, 3), (3,))
+
+
 def test_both_conventions_are_told_apart_by_their_arguments(loss_of):
     setting = Setting("classification", 2)
     of_networks, of_traces = loss_of(GOOD), loss_of(OF_THE_CATALOGUE, "margin")
@@ -28,7 +32,8 @@ def test_both_conventions_are_told_apart_by_their_arguments(loss_of):
 @pytest.mark.parametrize(
     ("source", "code"),
     [
-        ("x = 1", "LOSS_SIGNATURE"), ("def loss(a): return a", "LOSS_SIGNATURE"), ("def loss(:", "LOSS_UNREADABLE"),
+        ("x = 1", "LOSS_SIGNATURE"), (GOOD + "\nDIMS = 2\n", "LOSS_SIGNATURE"), (GOOD + "\nDIMS = (4,)\n", "LOSS_SIGNATURE"),
+        ("def loss(a): return a", "LOSS_SIGNATURE"), ("def loss(:", "LOSS_UNREADABLE"),
         ("raise SystemExit(3)", "LOSS_UNREADABLE"), ("import not_there_at_all", "LOSS_UNREADABLE"), ("loss = 3", "LOSS_SIGNATURE"),
     ],
 )  # fmt: skip

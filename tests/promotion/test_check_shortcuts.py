@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from data_contracts import AuditReport, CheckOutcome, NotMeasuredPolicy, PromotionPolicy, ShortcutsPolicy, ShortcutVerdict, load_record
+from data_contracts import (
+    AuditReport,
+    CheckOutcome,
+    Estimate,
+    NotMeasuredPolicy,
+    PromotionPolicy,
+    ShortcutsPolicy,
+    ShortcutVerdict,
+    load_record,
+)
 from medkd.promotion.check_shortcuts import check_shortcuts
 from tests.flows.recording import GOLDEN
 from tests.promotion.versions import setting_of
@@ -70,6 +79,48 @@ def test_an_audit_of_other_artefacts_measures_nothing_and_no_kind_asks_nothing(c
     gain = REPORT.model_copy(update={"artefacts": REPORT.artefacts[1:]})
     assert check(gain).outcome is CheckOutcome.NOT_MEASURED
     assert check(gain, shortcuts=ShortcutsPolicy(kinds=())).outcome is CheckOutcome.NOT_APPLICABLE
+
+
+def beyond(effect, n=20):
+    """Return the audit with a frame that moves the answers one way, as far as noise of its energy does."""
+    frame = REPORT.artefacts[0].model_copy(
+        update={"name": "frame", "verdict": ShortcutVerdict.UNDETERMINED, "n": n, "effect": effect, "reason": "noise does as much"}
+    )
+    return REPORT.model_copy(update={"artefacts": (frame, REPORT.artefacts[0].model_copy(update={"verdict": ShortcutVerdict.SILENT}))})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_large_mark_whose_control_moves_as_much_is_a_warning_and_on_request_a_refusal(check, sign):
+    low, high = sorted((sign * 0.078, sign * 0.097))
+    report = beyond(Estimate(mean=sign * 0.088, low=low, high=high, n=20))
+    found = check(report)
+    assert found.outcome is CheckOutcome.HOLDS
+    assert found.reason.endswith(
+        f"warning: wholly beyond 0.05 and undetermined (by the control, or after the correction) is the effect of frame {sign * 0.088:+.3f} [{low:+.3f}, {high:+.3f}]"
+    )
+    refused = check(report, shortcuts=ShortcutsPolicy(beyond_bound="refuse"))
+    assert refused.refuses
+    assert refused.reason.startswith(
+        "is moved one way beyond the bound by frame, which the policy refuses (shortcuts.beyond_bound) on clinic"
+    )
+    assert "warning" not in refused.reason
+    allowed = check(report, shortcuts=ShortcutsPolicy(beyond_bound="refuse", allowed=("frame",)))
+    assert (allowed.outcome, "warning" in allowed.reason) == (CheckOutcome.HOLDS, True)
+    both = report.model_copy(update={"artefacts": (*report.artefacts[:1], REPORT.artefacts[0])})
+    assert check(both, shortcuts=ShortcutsPolicy(beyond_bound="refuse")).reason.startswith("follows corner_mark and is moved one way")
+
+
+def test_an_effect_that_reaches_the_bound_or_of_few_patients_is_no_warning(check):
+    strict = ShortcutsPolicy(beyond_bound="refuse")
+    for report in (beyond(Estimate(mean=0.054, low=0.047, high=0.061, n=20)), beyond(Estimate(mean=0.3, low=0.2, high=0.4, n=4), n=4)):
+        assert not check(report, shortcuts=strict).refuses
+        assert "warning" not in check(report).reason
+
+
+def test_a_policy_that_only_warns_is_written_as_before():
+    assert b"beyond_bound" not in PromotionPolicy(name="policy", shortcuts=ShortcutsPolicy(allowed=("text",))).canonical_json()
+    strict = PromotionPolicy(name="policy", shortcuts=ShortcutsPolicy(beyond_bound="refuse"))
+    assert PromotionPolicy.model_validate_json(strict.canonical_json()) == strict
 
 
 def test_policies_from_before_keep_their_digest():
