@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from data_contracts import CohortSet, Comparison, Estimate, Evaluation, Subset
-from medkd.evaluation.bootstrap import Statistic, bootstrap_figure, bootstrap_ratio, is_defined
+from medkd.evaluation.bootstrap import CROSSED, Statistic, bootstrap_ratio, difference_figure, is_defined
 from medkd.evaluation.evaluate import statistics_of, units_of
 from medkd.storage.stage import stage
 from medkd.storage.workspace import Workspace
@@ -16,6 +16,8 @@ from medkd.storage.workspace import Workspace
 CLOSED = ("auc", "dice", "surface_dice", "hausdorff_95", "cpm", "ap_10")
 DISTANCES = ("hausdorff_95",)
 LEAST_GAP = 0.005
+#: How the interval of a share of the gap is made.
+RATIOS = "percentiles of 1000 resamples, seeds then patients"
 
 
 @stage
@@ -26,7 +28,10 @@ def compare_arms(
     baseline: tuple[Evaluation, ...],
     teacher: tuple[Evaluation, ...] = (),
 ) -> Comparison:
-    """Return ``arm`` minus ``baseline`` for every figure both have; seeds and patients are resampled together (paired).
+    """Return ``arm`` minus ``baseline`` for every figure both have, on the same patients and seeds (paired).
+
+    Over several seeds the interval is that of seeds and patients crossed: percentiles over few seeds are too narrow, and a gain or a harm would be
+    said too often. The share of the gap, a ratio of means, keeps the percentiles of two-level resamples.
 
     With the teacher's evaluations, ``gap_closure_FIGURE`` is the share of the way from baseline to teacher that the arm goes (mean
     difference over mean gap); figures in which the teacher is hardly better than the baseline have none.
@@ -44,7 +49,7 @@ def compare_arms(
         for name in arm_statistics:
             difference = _difference(arm_statistics[name], baseline_statistics[name])
             if is_defined(difference, len(patients), len(arm)):
-                figures[name] = bootstrap_figure(difference, patients, seeds=len(arm))
+                figures[name] = difference_figure(difference, patients, seeds=len(arm))
         ceiling = statistics_of(subset, quantity, above[key], labels, single=single) if key in above else {}
         for name in sorted(set(ceiling) & set(arm_statistics)):
             if name.startswith(CLOSED):
@@ -57,7 +62,8 @@ def compare_arms(
                 closure = bootstrap_ratio(gained, gap, patients, seeds=len(arm), least=LEAST_GAP)
                 if closure is not None:
                     figures[f"gap_closure_{name}"] = closure
-    return Comparison(arm=arm[0].arm, baseline=baseline[0].arm, figures=figures)
+    made = {"interval": f"{CROSSED}; gap closure: {RATIOS}"} if len(arm) > 1 else {}
+    return Comparison(arm=arm[0].arm, baseline=baseline[0].arm, figures=figures, **made)
 
 
 def _stacked(workspace: Workspace, evaluations: tuple[Evaluation, ...]) -> dict[str, NDArray[np.float64]]:
