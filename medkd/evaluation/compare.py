@@ -47,7 +47,7 @@ def compare_arms(
         arm_statistics = statistics_of(subset, quantity, arm_arrays[key], labels, single=single)
         baseline_statistics = statistics_of(subset, quantity, baseline_arrays[key], labels, single=single)
         for name in arm_statistics:
-            difference = _difference(arm_statistics[name], baseline_statistics[name])
+            difference = difference_of(arm_statistics[name], baseline_statistics[name])
             if is_defined(difference, len(patients), len(arm)):
                 figures[name] = difference_figure(difference, patients, seeds=len(arm))
         ceiling = statistics_of(subset, quantity, above[key], labels, single=single) if key in above else {}
@@ -56,8 +56,8 @@ def compare_arms(
                 # Of a distance less is better: turned round, a gap is positive where the teacher is better.
                 sign = -1.0 if name.startswith(DISTANCES) else 1.0
                 gained, gap = (
-                    _difference(arm_statistics[name], baseline_statistics[name], sign),
-                    _difference(_first_seed(ceiling[name]), baseline_statistics[name], sign),
+                    difference_of(arm_statistics[name], baseline_statistics[name], sign),
+                    difference_of(first_seed(ceiling[name]), baseline_statistics[name], sign),
                 )
                 closure = bootstrap_ratio(gained, gap, patients, seeds=len(arm), least=LEAST_GAP)
                 if closure is not None:
@@ -71,12 +71,14 @@ def _stacked(workspace: Workspace, evaluations: tuple[Evaluation, ...]) -> dict[
     return {key: torch.stack([array[key] for array in arrays]).numpy() for key in arrays[0]}
 
 
-def _first_seed(statistic: Statistic) -> Statistic:
+def first_seed(statistic: Statistic) -> Statistic:
     """Return a statistic of the one network that a teacher is, whatever the student's seed."""
     return lambda rows, _seed: statistic(rows, 0)
 
 
-def _difference(first: Statistic, second: Statistic, sign: float = 1.0) -> Statistic:
+def difference_of(first: Statistic, second: Statistic, sign: float = 1.0) -> Statistic:
+    """Return the statistic that is the first less the second on the same rows and seed, times ``sign``."""
+
     def statistic(rows: NDArray[np.int64], seed: int) -> float:
         return sign * (first(rows, seed) - second(rows, seed))
 
