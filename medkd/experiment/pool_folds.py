@@ -134,22 +134,22 @@ def _alone(recipe: Recipe) -> str:
 
 def _paired(own: tuple[str, _Pools], other: tuple[str, _Pools], ceiling: _Pools | None = None) -> PooledDifference:
     """Return the paired differences of two arms, and with the teacher as ceiling the share of the gap that is closed."""
-    (arm, mine), (baseline, theirs) = own, other
+    (arm, of_arm), (baseline, of_baseline) = own, other
     figures: dict[str, Estimate] = {}
     shares: dict[str, Estimate | None] = {}
-    for name in (name for name in mine if name in theirs and mine[name].patients == theirs[name].patients):
-        seeds, patients = mine[name].seeds, mine[name].patients
+    for name in (name for name in of_arm if name in of_baseline and of_arm[name].patients == of_baseline[name].patients):
+        seeds, patients = of_arm[name].seeds, of_arm[name].patients
         # A teacher is one network, whatever the student's seed.
-        below = theirs[name].statistic if theirs[name].seeds >= seeds else first_seed(theirs[name].statistic)
-        difference = difference_of(mine[name].statistic, below)
+        below = of_baseline[name].statistic if of_baseline[name].seeds >= seeds else first_seed(of_baseline[name].statistic)
+        difference = difference_of(of_arm[name].statistic, below)
         if is_defined(difference, len(patients), seeds):
             figures[name] = difference_figure(difference, patients, seeds=seeds)
         if ceiling and name.startswith(CLOSED) and name in ceiling and ceiling[name].patients == patients:
             sign = -1.0 if name.startswith(DISTANCES) else 1.0
-            gained = difference_of(mine[name].statistic, below, sign)
+            gained = difference_of(of_arm[name].statistic, below, sign)
             gap = difference_of(first_seed(ceiling[name].statistic), below, sign)
             shares[name] = bootstrap_ratio(gained, gap, patients, seeds=seeds, least=LEAST_GAP)
-    several = any(pool.seeds > 1 for pool in mine.values())
+    several = any(pool.seeds > 1 for pool in of_arm.values())
     how = CROSSED if several else "95 % percentile bootstrap of paired differences, 1000 resamples of patients"
     return PooledDifference(
         arm=arm, baseline=baseline, figures=figures, gap_closure=shares, interval=f"{how}; gap closure: {RATIOS}" if shares else how

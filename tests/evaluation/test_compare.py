@@ -93,10 +93,10 @@ def simulated(rng, seeds):
 
 def test_over_several_seeds_the_interval_is_that_of_seeds_and_patients_crossed(run):
     workspace, cohorts, evaluated = run
-    mine, base = simulated(np.random.default_rng(1), 3)
-    found = compare_arms(workspace, cohorts, evaluated("kd", seeds=3, dice=mine), evaluated("alone", seeds=3, dice=base))
-    each = (mine - base).mean(1)
-    wanted = crossed_estimate(mean_of(mine - base), [f"p{n}" for n in range(N)], seeds=3)
+    values, base = simulated(np.random.default_rng(1), 3)
+    found = compare_arms(workspace, cohorts, evaluated("kd", seeds=3, dice=values), evaluated("alone", seeds=3, dice=base))
+    each = (values - base).mean(1)
+    wanted = crossed_estimate(mean_of(values - base), [f"p{n}" for n in range(N)], seeds=3)
     dice = found.figures["dice"]
     assert dice.mean == pytest.approx(each.mean())
     assert (dice.low, dice.high, dice.n) == pytest.approx((wanted.low, wanted.high, N))
@@ -107,9 +107,9 @@ def test_over_several_seeds_the_interval_is_that_of_seeds_and_patients_crossed(r
 
 def test_of_one_seed_it_is_the_percentiles_over_patients(run):
     workspace, cohorts, evaluated = run
-    mine, base = simulated(np.random.default_rng(1), 1)
-    found = compare_arms(workspace, cohorts, evaluated("kd", seeds=1, dice=mine), evaluated("alone", seeds=1, dice=base))
-    wanted = bootstrap_figure(mean_of(mine - base), [f"p{n}" for n in range(N)])
+    values, base = simulated(np.random.default_rng(1), 1)
+    found = compare_arms(workspace, cohorts, evaluated("kd", seeds=1, dice=values), evaluated("alone", seeds=1, dice=base))
+    wanted = bootstrap_figure(mean_of(values - base), [f"p{n}" for n in range(N)])
     assert found.figures["dice"].model_dump() == pytest.approx(wanted.model_dump())
     assert "percentile bootstrap" in found.interval
 
@@ -118,9 +118,9 @@ def test_three_seeds_raise_no_more_false_alarms_than_promised(run):
     """Five in a hundred are promised; percentiles of three seeds raise three times as many and more."""
     rng, patients, alarms = np.random.default_rng(3), [f"p{n}" for n in range(N)], {difference_figure: 0, bootstrap_figure: 0}
     for _ in range(100):
-        mine, base = simulated(rng, 3)
+        values, base = simulated(rng, 3)
         for interval in alarms:
-            figure = interval(mean_of(mine - base), patients, seeds=3)
+            figure = interval(mean_of(values - base), patients, seeds=3)
             alarms[interval] += figure.low > 0 or figure.high < 0
     assert alarms[difference_figure] <= 8
     assert alarms[bootstrap_figure] >= 15
