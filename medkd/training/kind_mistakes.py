@@ -31,12 +31,6 @@ _BOUNDS = {
 
 def kind_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     """Yield what a recipe asks that is not there for its kind of task."""
-    yield from _head_mistakes(recipe)
-    # Last: whoever gave a teacher another head has the same to say of its gate.
-    yield from _gate_mistakes(recipe)
-
-
-def _head_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     if recipe.task.kind is TaskKind.DETECTION:
         yield from _detection_mistakes(recipe)
     if recipe.task.case_classes:
@@ -62,7 +56,7 @@ def _teachers(recipe: Recipe) -> dict[FieldPath, TeacherRecipe]:
     return {("teacher",): recipe.teacher, **{("teachers", name): teacher for name, teacher in recipe.teachers.items()}}
 
 
-def _gate_mistakes(recipe: Recipe) -> Iterator[Mistake]:
+def gate_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     """Yield bounds of a gate that no teacher of the kind can be measured by: asked in vain, they would hold back nobody."""
     for place, teacher in _teachers(recipe).items():
         kind = recipe.task.kind if teacher.head is None else TaskKind(teacher.head)
