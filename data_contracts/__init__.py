@@ -20,7 +20,7 @@ from data_contracts.compression import (
     Quantisation,
     Tuning,
 )
-from data_contracts.cross_validation import CrossValidation, EnsembleScore, FoldCases, PooledArm
+from data_contracts.cross_validation import CrossValidation, EnsembleScore, FoldCases, PooledArm, PooledDifference
 from data_contracts.data import CohortSpec, Data, DicomData, FoldChoice, ImageFolderData, PhantomData, SeriesRule, VolumeFolderData
 from data_contracts.directives import (
     AttentionFigures,
@@ -398,6 +398,7 @@ __all__ = [
     "PlannedStep",
     "PolicyTheme",
     "PooledArm",
+    "PooledDifference",
     "PretrainedStart",
     "PretrainingConfig",
     "PretrainingSpec",

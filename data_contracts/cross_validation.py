@@ -62,6 +62,25 @@ class EnsembleScore(VersionedRecord):
     gain: dict[str, Estimate]
 
 
+class PooledDifference(FrozenModel):
+    """A student arm less another arm over the out-of-fold answers of all patients, on the same patients and seeds.
+
+    Attributes:
+        arm: the student.
+        baseline: what it is compared with: the teacher, or the student alone.
+        figures: the arm's less the baseline's, paired.
+        gap_closure: share of the way from the student alone to the teacher that the arm goes, by figure; None where the teacher is hardly better.
+            Only against the student alone; left out of the record elsewhere.
+        interval: how intervals were made.
+    """
+
+    arm: str
+    baseline: str
+    figures: dict[str, Estimate]
+    gap_closure: dict[str, Estimate | None] = Field(default_factory=dict, exclude_if=lambda shares: not shares)
+    interval: str
+
+
 class CrossValidation(VersionedRecord):
     """The scorecard of a cross-validation.
 
@@ -72,7 +91,8 @@ class CrossValidation(VersionedRecord):
         folds: who is in each.
         arms: teacher first.
         ensemble: of the teachers on the held-out patients; None where none were held out.
-        interval: how intervals were made.
+        interval: how intervals of the arms were made.
+        differences: of each student arm from the teacher and from the student alone; left out of the record where there are none.
     """
 
     SCHEMA: ClassVar[str] = "cross_validation/1"
@@ -83,3 +103,4 @@ class CrossValidation(VersionedRecord):
     arms: dict[str, PooledArm]
     ensemble: EnsembleScore | None = None
     interval: str = "95 % percentile bootstrap of the pooled out-of-fold answers, 1000 resamples, seeds then patients"
+    differences: tuple[PooledDifference, ...] = Field(default=(), exclude_if=lambda differences: not differences)

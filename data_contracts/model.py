@@ -212,19 +212,36 @@ MIGRATIONS["model_card/2"] = lambda earlier: {**earlier, "schema_version": "mode
 
 
 class GateFinding(FrozenModel):
-    """One requirement of a gate: what was asked, what was measured, whether it holds."""
+    """One requirement of a gate: what was asked, what was measured, whether it holds.
+
+    ``measured`` is None, and ``why`` says why, where the measure is undefined on data that should show it: that holds no bound. Left out of the
+    record where everything was measured.
+    """
 
     requirement: str
-    measured: Finite
+    measured: Finite | None
     bound: Finite
     holds: bool
+    why: str = Field(default="", exclude_if=lambda sentence: not sentence)
+
+    @model_validator(mode="after")
+    def _what_is_undefined_holds_nothing(self) -> GateFinding:
+        if self.measured is None and (self.holds or not self.why):
+            raise ValueError("expected a finding that does not hold, and why, where nothing was measured")
+        return self
+
+    @property
+    def said(self) -> str:
+        """The requirement with its bound and what was measured, for a sentence."""
+        return f"{self.requirement} {self.bound:g} ({self.why if self.measured is None else f'measured {self.measured:.3f}'})"
 
 
 class GateVerdict(VersionedRecord):
     """The verdict of a gate over a model, with every finding.
 
     ``class_figures`` is per class the Dice (segmentation) or the AUC against the other classes on the gate's cases, None where it is not defined;
-    measured, and written, where an arm weighs its teachers by it.
+    measured, and written, where an arm weighs its teachers by it. ``not_measured`` says of each bound that was asked, and that the data cannot
+    show (no masks, no marker pairs), why it is not among the findings: that is no failure. Left out of the record where there is none.
     """
 
     SCHEMA: ClassVar[str] = "gate/1"
@@ -232,6 +249,7 @@ class GateVerdict(VersionedRecord):
     findings: tuple[GateFinding, ...]
     enforced: bool
     class_figures: dict[str, Finite | None] = Field(default_factory=dict, exclude_if=lambda figures: not figures)
+    not_measured: dict[str, str] = Field(default_factory=dict, exclude_if=lambda reasons: not reasons)
 
     @property
     def passed(self) -> bool:

@@ -55,7 +55,7 @@ class Evaluation(VersionedRecord):
 
 
 class Comparison(VersionedRecord):
-    """Two arms compared case by case: each figure is ``arm`` minus ``baseline``, its interval from paired resamples."""
+    """Two arms compared case by case: each figure is ``arm`` minus ``baseline``, paired; ``interval`` says how intervals were made."""
 
     SCHEMA: ClassVar[str] = "comparison/1"
     arm: str

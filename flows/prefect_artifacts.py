@@ -47,9 +47,11 @@ def show_gate(recipe: str, verdict: GateVerdict) -> None:
 
     said = "passed" if verdict.passed else "failed"
     lines = [
-        f"- {'holds' if one.holds else 'fails'}: {one.requirement}, measured {one.measured:.4g}, bound {one.bound:.4g}"
+        f"- {'holds' if one.holds else 'fails'}: {one.requirement}, "
+        f"{one.why if one.measured is None else f'measured {one.measured:.4g}'}, bound {one.bound:.4g}"
         for one in verdict.findings
     ]
+    lines += [f"- not measured: {name}, {why}" for name, why in verdict.not_measured.items()]
     create_markdown_artifact(
         key=f"teacher-gate-{key_of(recipe)}",
         markdown="\n".join((f"# The teacher of {recipe} {said} its gate", "", *lines)),

@@ -19,7 +19,7 @@ def redistill_text(result: RedistillResult) -> str:
     columns = {name: [interval(_figures(outcome, name).get(figure)) for figure in names] for name in _STUDENTS}
     findings = outcome.verdict.findings
     judged = {
-        "measured": [f"{one.measured:+.4f}" for one in findings],
+        "measured": ["-" if one.measured is None else f"{one.measured:+.4f}" for one in findings],
         "bound": [f"{one.bound:+.4f}" for one in findings],
         "holds": ["yes" if one.holds else "no" for one in findings],
     }

@@ -198,6 +198,8 @@ def _table(result: RecipeResult) -> str:
     sizes = sorted({figure.n for card in cards.values() for figure in card.figures.values()})
     method = next(iter(cards.values())).interval
     note = f"In brackets: {method};\nn = {', '.join(map(str, sizes))} patients, by figure."
+    if any(len(card.seeds) > 1 for card in cards.values()):
+        note += "\nOver few seeds that is narrow: arms are told apart by their paired differences, seeds and patients crossed."
     cost = cost_note(tuple(one for card in cards.values() for one in costs_of(result, card)))
     return "\n".join((table(result.recipe.name, rows, filled), note, *([cost] if cost else ())))
 

@@ -19,6 +19,7 @@ TASKS = frozenset({"classification", "segmentation"})
 SOURCE = "consistent teaching, Beyer et al. CVPR 2022 (2106.05237): teacher and student always see the same view"
 RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True
+LABELS_OF_VIEWS = True
 
 
 def consistency(
@@ -36,7 +37,7 @@ def consistency(
     Args:
         student: trace whose model is asked again.
         teacher: answers about the same view (``for_batch``).
-        sample: weights; the valid mask moves along.
+        sample: weights; the valid mask and the labels of voxels, by which several teachers may be weighed, move along.
         view: ``mirror`` the last axis, ``zoom`` into the middle by ``strength`` (nearest cells, so that no new intensity arises), or
             ``gain``, intensities times 1 + ``strength``.
         strength: of zoom and gain.
@@ -45,14 +46,16 @@ def consistency(
     """
     knowledge = require_teacher(teacher, "consistency")
     image = student.image * (1 + strength) if view == "gain" else _moved(student.image, view, strength)
-    valid = sample.valid_mask
+    valid, labels = sample.valid_mask, sample.labels
     # A gain moves nothing: what was measured stays where it was.
     if valid is not None and view != "gain":
         valid = _moved(valid[:, None], view, strength)[:, 0]
+    if labels is not None and labels.ndim > 1 and view != "gain":
+        labels = _moved(labels[:, None], view, strength)[:, 0]
     with running_statistics(student.model):
         moved_student = run(student.model, image)
     moved = Sample(inputs={"image": image}, valid_mask=valid, weights=sample.weights)
-    return logit_kd(moved_student, knowledge.for_batch(image), moved, temperature=temperature, background=background)
+    return logit_kd(moved_student, knowledge.for_batch(image, labels), moved, temperature=temperature, background=background)
 
 
 def _moved(values: Tensor, view: str, strength: float) -> Tensor:

@@ -18,6 +18,7 @@ TASKS = frozenset({"classification", "segmentation"})
 SOURCE = "own; the control of response_matching: the same images, asked without looking at what changed"
 RANGE = (0.0, float("inf"))
 MINIMUM_AT_TEACHER = True
+LABELS_OF_VIEWS = True
 
 
 def occluded_kd(
@@ -55,5 +56,6 @@ def occluded_kd(
         view = hide(image, mask)
         with running_statistics(student.model):
             hidden_student = run(student.model, view)
-        values.append(logit_kd(hidden_student, knowledge.for_batch(view), sample, temperature=temperature, background=background))
+        answers = knowledge.for_batch(view, sample.labels)  # what is hidden stays where it was
+        values.append(logit_kd(hidden_student, answers, sample, temperature=temperature, background=background))
     return torch.stack(values).mean()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+import math
 
 from data_contracts import Checkpoint, CohortSet, Gate, GateFinding, GateVerdict, Subset, TaskKind, TeacherGateError
 from medkd.attribution.cam import cam
@@ -20,6 +20,17 @@ from medkd.models._load import load_network
 from medkd.storage.stage import stage
 from medkd.storage.workspace import Workspace
 from medkd.targets import class_margin
+
+#: Of each figure, why it is undefined where it is: on data that should show it, so that the bound does not hold.
+_UNDEFINED = {
+    "auc": "undefined on teacher_validation, whose labels are of one class",
+    "dice": "undefined on teacher_validation, where neither references nor answers show a structure",
+    "relevance_mass_accuracy": "undefined on teacher_validation: the class maps are zero where there are masks",
+    "marker_effect": "undefined on the marker pairs",
+    "cpm": "undefined on teacher_validation, which shows no lesion",
+}
+#: Of each figure that not all data can show, why it is not there.
+_ABSENT = {"relevance_mass_accuracy": "no case of teacher_validation has a mask", "marker_effect": "the data has no marker pairs"}
 
 
 @stage
@@ -44,22 +55,33 @@ def judge_teacher(
         "max_marker_effect": gate.max_marker_effect,
         "min_cpm": gate.min_cpm,
     }
-    findings = []
+    findings, absent = [], {}
     for name, bound in wanted.items():
         quantity = name.split("_", 1)[1]
-        # What the data cannot show (no masks, no pairs) is no failure: it is not among the findings.
-        if bound is None or quantity not in measured:
+        if bound is None:
             continue
-        value = measured[quantity]
-        holds = value >= bound if name.startswith("min") else value <= bound
-        findings.append(GateFinding(requirement=name, measured=value, bound=bound, holds=holds))
+        # What the data cannot show (no masks, no pairs) is no failure: it is said beside the findings.
+        if quantity not in measured and quantity in _ABSENT and teacher.task.kind is TaskKind.CLASSIFICATION:
+            absent[name] = _ABSENT[quantity]
+        else:
+            findings.append(_finding(name, bound, measured.get(quantity), _UNDEFINED[quantity] if quantity in measured else ""))
     figures = class_figures(workspace, cohorts, teacher) if per_class else {}
-    return GateVerdict(subject=f"{recipe}/{teacher.arm}", findings=tuple(findings), enforced=gate.enforce, class_figures=figures)
+    return GateVerdict(
+        subject=f"{recipe}/{teacher.arm}", findings=tuple(findings), enforced=gate.enforce, class_figures=figures, not_measured=absent
+    )
+
+
+def _finding(name: str, bound: float, value: float | None, undefined: str) -> GateFinding:
+    """Return whether a bound holds; a value that is None (not measured of the kind of task) or not finite holds none."""
+    if value is None or not math.isfinite(value):
+        why = undefined or "not measured: the gate asks for a figure of another kind of task"
+        return GateFinding(requirement=name, measured=None, bound=bound, holds=False, why=why)
+    return GateFinding(requirement=name, measured=value, bound=bound, holds=value >= bound if name.startswith("min") else value <= bound)
 
 
 def refusal(verdict: GateVerdict) -> str:
     """Return why a teacher may not be copied; empty where it may."""
-    failed = [f"{f.requirement} {f.bound:g} (measured {f.measured:.3f})" for f in verdict.findings if not f.holds]
+    failed = [finding.said for finding in verdict.findings if not finding.holds]
     if not failed or not verdict.enforced:
         return ""
     return f"expected a teacher that may be copied, {verdict.subject} fails {', '.join(failed)}; set its gate.enforce: false to distil all the same"
@@ -77,6 +99,7 @@ def require_fit_teacher(verdict: GateVerdict) -> None:
 
 
 def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> dict[str, float]:
+    """Return what the data can show of a teacher; NaN where that is undefined."""
     model, task = load_network(workspace, teacher), teacher.task
     if task.kind is TaskKind.DETECTION:
         return {"cpm": mean_sensitivity(model, cohorts, Subset.TEACHER_VALIDATION, workspace.store, task)}
@@ -89,7 +112,7 @@ def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> d
         return {"dice": float(dice(answer, cohort.masks).nanmean())}
     logits, _, kept = predict_class_maps(model, cohort.images)
     measured = {"auc": float(mean_auc(auc, logits.softmax(1), cohort.labels))}
-    if bool(cohort.has_mask.any()):
+    if bool(cohort.masks[cohort.has_mask].any()):
         # The teacher's own answer is explained, right or wrong: that is what students will copy.
         maps = cam(kept, class_margin(logits.argmax(1)))
         measured["relevance_mass_accuracy"] = float(relevance_mass_accuracy(maps, cohort.masks).nanmean())
@@ -97,5 +120,4 @@ def _measure(workspace: Workspace, cohorts: CohortSet, teacher: Checkpoint) -> d
         pairs = predict_logits(model, open_use(cohorts, Subset.MARKER_PAIRS, workspace.store, task).images).softmax(1)[:, 1]
         # Pairs lie side by side in the cohort.
         measured["marker_effect"] = float(marker_effect(pairs[0::2], pairs[1::2]).mean())
-    # A measure that is undefined for every case cannot hold or fail.
-    return {name: value for name, value in measured.items() if value == value and torch.isfinite(torch.tensor(value))}
+    return measured

@@ -100,7 +100,8 @@ def _measured(workspace: Workspace, cohorts: CohortSet, group: tuple[tuple[Evalu
         labels, people = units_of(workspace.store, cohorts, subset, quantity, values.shape[1])
         found = dict(statistics_of(subset, quantity, values, labels, single=Subset.DEBIASED not in cohorts.uses))
         if quantity == "probability" and subset == Subset.TEST:
-            found["brier"] = mean_of((values - labels) ** 2)
+            # Of several classes it is the second one's probability, against all others.
+            found["brier"] = mean_of((values - np.where(labels > 1, 0, labels)) ** 2)
         for name, statistic in found.items():
             statistics[name], patients[name], missing[name] = statistic, people, int(np.isnan(values).sum())
     return _Measured(statistics, patients, missing, len(group))

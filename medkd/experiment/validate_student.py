@@ -14,7 +14,7 @@ from medkd.cohorts.open_cohort import open_for_maps
 from medkd.cohorts.tensor_cohort import TensorCohort
 from medkd.distillation._occlude import hide, occlusion_patterns
 from medkd.evaluation.evaluate import MAP_CASES
-from medkd.evaluation.validate import VALIDATIONS
+from medkd.evaluation.validate import VALIDATIONS, mean_auc
 from medkd.experiment.variants import PRIMARIES
 from medkd.inference.predict import predict_class_maps, predict_logits
 from medkd.measures.auc import auc
@@ -123,9 +123,9 @@ class StudentValidator:
         return self.explained_cases.inside(maps) if self.task.kind is TaskKind.SEGMENTATION else maps
 
     def _score(self, logits: Tensor, cohort: TensorCohort) -> float:
-        """Return the AUC, or the mean Dice over the cases that have a mask."""
+        """Return the AUC (of three classes and more the mean of each against the others), or the mean Dice over the cases that have a mask."""
         if self.task.kind is TaskKind.CLASSIFICATION:
-            return float(auc(logits.softmax(1)[:, 1], cohort.labels))
+            return float(mean_auc(auc, logits.softmax(1), cohort.labels))
         return float(dice(self._answer(logits, cohort), cohort.masks)[cohort.has_mask].nanmean())
 
 

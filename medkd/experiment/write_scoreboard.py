@@ -80,9 +80,12 @@ def _verdicts(board: Scoreboard) -> list[str]:
         flagged = f"flagged as harmful: {', '.join(board.null_flags)}" if board.null_flags else "none flagged as harmful"
         lines.append(f"null repetitions: {len(board.nulls)} of {board.baselines[0]}, {flagged} (by chance one in forty would be)")
     for name, gate in board.gates.items():
-        failed = [f"{f.requirement} {f.bound:g} (measured {f.measured:.3f})" for f in gate.findings if not f.holds]
+        failed = [finding.said for finding in gate.findings if not finding.holds]
+        missing = "".join(f"; {bound} not measured: {why}" for bound, why in gate.not_measured.items())
         lines.append(
-            f"teacher of {name}: " + (f"fails its gate before anybody copies it: {', '.join(failed)}" if failed else "passes its gate")
+            f"teacher of {name}: "
+            + (f"fails its gate before anybody copies it: {', '.join(failed)}" if failed else "passes its gate")
+            + missing
         )
     if board.gap is not None:
         for name, group in (("weighted by the gap", board.gap.weighted), ("without weights", board.gap.plain)):

@@ -40,7 +40,7 @@ class Compared:
 def judge(subject: str, compared: Mapping[Other, Compared]) -> GateVerdict:
     """Return the verdict over a student that feedback taught, against the one before and against one of the same budget without feedback.
 
-    The task's figure (:data:`~medkd.registry.recipe_result.RANKING`) is not inferior: the lower bound of the paired bootstrap interval of the
+    The task's figure (:data:`~medkd.registry.recipe_result.RANKING`) is not inferior: the lower bound of the paired interval of the
     difference is at least -0.01. The share of attribution inside rises and that on forbidden voxels falls, on studies whose feedback taught
     nothing. A figure that is undefined does not hold.
 

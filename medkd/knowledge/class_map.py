@@ -104,9 +104,9 @@ class MappedKnowledge:
         """Return the teacher's map of what the student's target means in its classes."""
         return self._teacher.attribution(explainer, MappedTarget(target, self._map), **options)
 
-    def for_batch(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images, labels: Tensor | None = None) -> Knowledge:
         """Return the merged answers about other images."""
-        return MappedKnowledge(self._teacher.for_batch(image), self._map)
+        return MappedKnowledge(self._teacher.for_batch(image, labels), self._map)
 
     def response(self, hidden: Images) -> Tensor:
         """Return how the merged logits change."""

@@ -61,9 +61,9 @@ class ControlledKnowledge:
         seen._teacher, seen._random_teacher = teacher or self._teacher, random_teacher or self._random_teacher
         return seen
 
-    def for_batch(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images, labels: Tensor | None = None) -> Knowledge:
         """Return the teacher's own answers about other images: they are answers, not explanations."""
-        return self._teacher.for_batch(image)
+        return self._teacher.for_batch(image, labels)
 
     def response(self, hidden: Images) -> Tensor:
         """Return replaced responses."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from data_contracts import KnowledgeError
 from medkd.knowledge.interface import Knowledge
-from medkd.knowledge.mixture import MixtureKnowledge, mean_weights
+from medkd.knowledge.mixture import MixtureKnowledge, Weigher, mean_weights
 from medkd.knowledge.source import KnowledgeSource, LiveSource
 from medkd.targets import Target
 from medkd.trace import DEFAULT_HEAD, TEACHER_IMAGE, Sample
@@ -84,8 +84,8 @@ class _Answered:
     def attribution(self, explainer: str, target: Target, **options: Any) -> AttributionMap:
         return self._knowledge.attribution(explainer, target, **options)
 
-    def for_batch(self, image: Images) -> Knowledge:
-        return self._knowledge.for_batch(image)
+    def for_batch(self, image: Images, labels: Tensor | None = None) -> Knowledge:
+        return self._knowledge.for_batch(image, labels)
 
     def response(self, hidden: Images) -> Tensor:
         return self._knowledge.response(hidden)
@@ -116,7 +116,7 @@ class FoldSource:
             parts = [_Answered(part, functools.partial(_row, all_logits, index)) for index, part in enumerate(parts)]
         return MixtureKnowledge(parts, self._weigher(sample))
 
-    def _weigher(self, sample: Sample) -> Callable[[Tensor], Tensor]:
+    def _weigher(self, sample: Sample) -> Weigher:
         if not self.out_of_fold:
             return mean_weights
         if sample.patients is None:
@@ -125,7 +125,7 @@ class FoldSource:
             )
         allowed = may_answer(sample.patients, self.held_out)
         shares = allowed / allowed.sum(0, keepdim=True)
-        return lambda log_p: shares.to(log_p).view(*shares.shape, *(1,) * (log_p.ndim - 2))
+        return lambda log_p, _labels: shares.to(log_p).view(*shares.shape, *(1,) * (log_p.ndim - 2))
 
     def layers(self) -> tuple[str, ...]:
         """Return the layers of the first fold."""

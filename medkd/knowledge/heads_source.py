@@ -39,9 +39,9 @@ class HeadsKnowledge:
         """Return its map."""
         return self._dense.attribution(explainer, target, **options)
 
-    def for_batch(self, image: Images) -> Knowledge:
-        """Return what both say of other images."""
-        return HeadsKnowledge(self._dense.for_batch(image), self._of_cases.for_batch(image))
+    def for_batch(self, image: Images, labels: Tensor | None = None) -> Knowledge:
+        """Return what both say of other images; a case's own label holds for each of its views."""
+        return HeadsKnowledge(self._dense.for_batch(image, labels), self._of_cases.for_batch(image))
 
     def response(self, hidden: Images) -> Tensor:
         """Return how its logits change when parts are hidden."""

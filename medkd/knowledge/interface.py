@@ -36,8 +36,12 @@ class Knowledge(Protocol):
         """Return the teacher's map of the batch for a target, [batch, *space]."""
         ...
 
-    def for_batch(self, image: Images) -> Knowledge:
-        """Return what the teacher says of other images, [batch, channel, *space]."""
+    def for_batch(self, image: Images, labels: Tensor | None = None) -> Knowledge:
+        """Return what the teacher says of other images [batch, channel, *space].
+
+        A loss that shows images of its own hands over the labels [batch] or [batch, *space] that belong to them, moved along with the voxels
+        (and says so: ``LABELS_OF_VIEWS = True`` in its file): several teachers may be weighed by them.
+        """
         ...
 
     def response(self, hidden: Images) -> Tensor:
@@ -132,8 +136,9 @@ class LiveKnowledge:
         asked = self._asked
         return asked if asked is not None and explainer == "cam" and asked.layer_map.cam_layer in asked.features else self._trace()
 
-    def for_batch(self, image: Images) -> Knowledge:
-        """Return what the same teacher says of other images."""
+    def for_batch(self, image: Images, labels: Tensor | None = None) -> Knowledge:
+        """Return what the same teacher says of other images; labels are not read."""
+        del labels
         return LiveKnowledge(self._teacher, {**self._inputs, "image": image}, layers=self._layers)
 
     def response(self, hidden: Images) -> Tensor:

@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from data_contracts import KnowledgeError
 from medkd.attribution._grid import averaged
 from medkd.knowledge.interface import Knowledge
 from medkd.targets import Target
 from medkd.types import AttributionMap, FeatureMap, Images, Logits
 
 Weighting = Literal["mean", "confidence", "entropy", "validation"]
-#: From log probabilities [teacher, batch, classes, *space] to weights [teacher, batch, classes or 1, *space or 1s]; they sum to 1 over teachers.
-Weigher = Callable[[Tensor], Tensor]
+#: From log probabilities [teacher, batch, classes, *space], and labels [batch] or [batch, *space] where there are some, to weights
+#: [teacher, batch, classes or 1, *space or 1s]; they sum to 1 over teachers.
+Weigher = Callable[[Tensor, Tensor | None], Tensor]
 #: Least weight of a class that a teacher's validation figure gives it: none is silenced by a few cases.
 LEAST_FIGURE = 0.01
 
@@ -35,14 +37,16 @@ def mixture_log_probabilities(log_p: Tensor, weights: Tensor) -> Tensor:
     return functional.log_softmax(torch.logsumexp(log_p + weights.log(), dim=0), dim=1)
 
 
-def mean_weights(log_p: Tensor) -> Tensor:
-    """Return the same weight for every teacher."""
+def mean_weights(log_p: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Return the same weight for every teacher; labels are not read."""
+    del labels
     shape = (*log_p.shape[:2], *(1,) * (log_p.ndim - 2))
     return torch.full(shape, 1 / len(log_p), device=log_p.device)
 
 
-def entropy_weights(log_p: Tensor) -> Tensor:
-    """Return softmax_k(-H_k) per case, or per voxel: who is sure counts more. Needs no label."""
+def entropy_weights(log_p: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Return softmax_k(-H_k) per case, or per voxel: who is sure counts more. Labels are not read."""
+    del labels
     entropy = -(log_p.exp() * log_p).sum(2, keepdim=True)
     return torch.softmax(-entropy, dim=0)
 
@@ -88,20 +92,19 @@ def validation_weights(log_p: Tensor, figures: Tensor) -> Tensor:
     return shares.view(len(log_p), 1, -1, *(1,) * (log_p.ndim - 3)).expand(-1, log_p.shape[1], *(-1,) * (log_p.ndim - 2))
 
 
-def weigher(kind: Weighting, labels: Tensor | None, figures: Sequence[Mapping[str, float | None]], classes: Sequence[str]) -> Weigher:
+def weigher(kind: Weighting, figures: Sequence[Mapping[str, float | None]], classes: Sequence[str]) -> Weigher:
     """Return how a batch's answers are weighed.
 
     Args:
         kind: of an arm.
-        labels: of the batch.
         figures: of each teacher by class, for ``validation``.
         classes: of the task, in order.
     """
     if kind == "confidence":
-        return lambda log_p: confidence_weights(log_p, labels)
+        return confidence_weights
     if kind == "validation":
         table = torch.tensor([[float("nan") if (one := row.get(name)) is None else one for name in classes] for row in figures])
-        return lambda log_p: validation_weights(log_p, table)
+        return lambda log_p, _labels: validation_weights(log_p, table)
     return entropy_weights if kind == "entropy" else mean_weights
 
 
@@ -115,10 +118,11 @@ class MixtureKnowledge:
     Args:
         teachers: asked about the batch.
         weigh: how their answers are weighed.
+        labels: of the batch, where the weights follow them (``confidence``): int64 [batch] or [batch, *space], -1 where missing.
     """
 
-    def __init__(self, teachers: Sequence[Knowledge], weigh: Weigher) -> None:
-        self._teachers, self._weigh = tuple(teachers), weigh
+    def __init__(self, teachers: Sequence[Knowledge], weigh: Weigher, labels: Tensor | None = None) -> None:
+        self._teachers, self._weigh, self._labels = tuple(teachers), weigh, labels
         self._log_p: Tensor | None = None
         self._weights: Tensor | None = None
 
@@ -131,7 +135,7 @@ class MixtureKnowledge:
     def weights(self) -> Tensor:
         """Return the weights of the answers."""
         if self._weights is None:
-            self._weights = self._weigh(self.log_probabilities())
+            self._weights = self._weigh(self.log_probabilities(), self._labels)
         return self._weights
 
     def logits(self) -> Logits:
@@ -153,14 +157,25 @@ class MixtureKnowledge:
             total = total + _on_cells(one, cells) * _on_map(weight, cells, one.ndim)
         return total
 
-    def for_batch(self, image: Images) -> Knowledge:
-        """Return what the same teachers, weighed as for this batch, say of other images."""
-        weights = self.weights()
-        return MixtureKnowledge([one.for_batch(image) for one in self._teachers], lambda _log_p: weights)
+    def for_batch(self, image: Images, labels: Tensor | None = None) -> Knowledge:
+        """Return what the same teachers say of other images, weighed by what they say of those.
+
+        Raises:
+            KnowledgeError: ``LABELS_NOT_MOVED`` where the weights of voxels follow labels, and those of these images are not given.
+        """
+        own = self._labels
+        if labels is None and own is not None and own.ndim > 1:
+            raise KnowledgeError(
+                "LABELS_NOT_MOVED",
+                f"expected the labels of {len(image)} other images beside them, voxels are weighed by their labels: for_batch(image, labels)",
+            )
+        # A case's label is that of each of its views.
+        shown = None if own is None else own if labels is None else labels
+        return MixtureKnowledge([one.for_batch(image, labels) for one in self._teachers], self._weigh, shown)
 
     def response(self, hidden: Images) -> Tensor:
-        """Return the change of the mixture's log probabilities when parts are hidden."""
-        return self.logits() - self.for_batch(hidden).logits()
+        """Return the change of the mixture's log probabilities when parts are hidden, which moves nothing."""
+        return self.logits() - self.for_batch(hidden, self._labels).logits()
 
 
 def _grid_of(maps: Tensor, space: int) -> int:

@@ -43,8 +43,9 @@ class MixtureSource:
     def for_batch(self, sample: Sample) -> MixtureKnowledge:
         """Return the mixture's answers about the batch."""
         figures = [self._figures.get(name, {}) for name in self.members]
-        weigh = weigher(self.weighting, sample.labels, figures, self._classes)
-        return MixtureKnowledge([member.for_batch(sample) for member in self.members.values()], weigh)
+        weigh = weigher(self.weighting, figures, self._classes)
+        labels = sample.labels if self.weighting == "confidence" else None
+        return MixtureKnowledge([member.for_batch(sample) for member in self.members.values()], weigh, labels)
 
     @property
     def first(self) -> KnowledgeSource:

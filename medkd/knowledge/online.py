@@ -110,8 +110,9 @@ class TraceKnowledge:
             attribution: AttributionMap = EXPLAINERS.bind(explainer, options)(self._kept, target)
         return attribution.detach()
 
-    def for_batch(self, image: Images) -> Knowledge:
-        """Return what the network says of other images, with running statistics."""
+    def for_batch(self, image: Images, labels: Tensor | None = None) -> Knowledge:
+        """Return what the network says of other images, with running statistics; labels are not read."""
+        del labels
         network = self._kept.model
         with frozen(network):
             asked = LiveKnowledge(network, {**self._kept.inputs, "image": image})

@@ -59,8 +59,9 @@ class StoredKnowledge:
             return maps[:, 0]
         return torch.einsum("bc,bc...->b...", mean_coefficients(target, self.logits()).to(maps), maps)
 
-    def for_batch(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images, labels: Tensor | None = None) -> Knowledge:
         """Refuse: what was not asked when the knowledge was extracted is not known."""
+        del labels
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored answers about {len(image)} other images, a store holds none")
 
     def response(self, hidden: Images) -> Tensor:

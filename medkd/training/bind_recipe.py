@@ -25,7 +25,7 @@ from medkd.catalogue import EXPLAINERS, LOSSES, MEASURES, NETWORKS, Catalogue, C
 from medkd.task_context import TaskContext
 from medkd.training.bind_cases import made_cases_mistakes
 from medkd.training.bind_teachers import several_mistakes
-from medkd.training.kind_mistakes import kind_mistakes
+from medkd.training.kind_mistakes import gate_mistakes, kind_mistakes
 from medkd.training.mistake import FieldPath, Mistake, Source, attempt, raise_first
 from medkd.training.objective import Objective, reads_explanations
 from medkd.training.pair_mistakes import pair_mistakes
@@ -64,6 +64,8 @@ def binding_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     yield from _explain_mistakes(recipe)
     yield from kind_mistakes(recipe)
     yield from pair_mistakes(recipe)
+    # Last: whoever gave a recipe another kind of task, or a teacher another head, has the same to say of its gate.
+    yield from gate_mistakes(recipe)
 
 
 def name_mistakes(payload: Any) -> Iterator[Mistake]:

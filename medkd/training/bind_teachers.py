@@ -8,7 +8,7 @@ from data_contracts import BUILT_IN_TEACHERS, ONE_TEACHER, Arm, Recipe, RecipeEr
 from medkd.catalogue import LOSSES, explainer_of
 from medkd.task_context import TaskContext
 from medkd.training.mistake import FieldPath, Mistake
-from medkd.training.objective import Objective
+from medkd.training.objective import BoundTerm, Objective
 
 
 def several_mistakes(place: FieldPath, arm: Arm, recipe: Recipe, objective: Objective) -> Iterator[Mistake]:
@@ -52,7 +52,7 @@ def _sentences(arm: Arm, recipe: Recipe, objective: Objective) -> Iterator[tuple
 
 
 def _mixture_sentences(arm: Arm, recipe: Recipe, objective: Objective) -> Iterator[tuple[str, str]]:
-    """Yield what an average of probabilities has not: the level of logits; and features of folds that were not asked."""
+    """Yield what an average of probabilities has not: the level of logits; features of folds that were not asked; weights of voxels elsewhere."""
     context = TaskContext(recipe.task.kind.value, len(recipe.task.classes), from_store=True)
     for term in objective.terms:
         if "teacher" in term.needs and LOSSES.entry(term.spec.loss).incompatible_reason(context, **term.spec.options):
@@ -65,6 +65,21 @@ def _mixture_sentences(arm: Arm, recipe: Recipe, objective: Objective) -> Iterat
                 "terms",
                 f"expected no term over features where answers are out of fold, {term.spec.loss!r} would read the first fold's, which knows the case",
             )
+
+        if _loses_labels(term, arm, recipe):
+            yield (
+                "terms",
+                f"expected terms that hand over the labels of their views where voxels are weighed by confidence, {term.spec.loss!r} does not say "
+                "LABELS_OF_VIEWS = True: for_batch(image, labels)",
+            )
+
+
+def _loses_labels(term: BoundTerm, arm: Arm, recipe: Recipe) -> bool:
+    """Return whether a term shows teachers images of its own that they could not be weighed on: a voxel's label moves with the image."""
+    weighed = (
+        arm.weighting == "confidence" and recipe.task.kind is TaskKind.SEGMENTATION and term.spec.head != TaskKind.CLASSIFICATION.value
+    )
+    return weighed and {"teacher", "views"} <= term.needs and not LOSSES.entry(term.spec.loss).fact("LABELS_OF_VIEWS", False)
 
 
 def _peer_sentences(arm: Arm, objective: Objective) -> Iterator[tuple[str, str]]:

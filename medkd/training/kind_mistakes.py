@@ -21,6 +21,12 @@ from medkd.training.mistake import FieldPath, Mistake
 
 _HEAD = TaskKind.CLASSIFICATION.value
 _BOTH = frozenset({TaskKind.SEGMENTATION.value, _HEAD})
+#: What the gate measures of a teacher (``medkd/evaluation/gate_teacher.py``).
+_BOUNDS = {
+    TaskKind.CLASSIFICATION: ("min_auc", "min_relevance_mass_accuracy", "max_marker_effect"),
+    TaskKind.SEGMENTATION: ("min_dice",),
+    TaskKind.DETECTION: ("min_cpm",),
+}
 
 
 def kind_mistakes(recipe: Recipe) -> Iterator[Mistake]:
@@ -48,6 +54,16 @@ def _terms(recipe: Recipe) -> dict[FieldPath, tuple[LossTerm, ...]]:
 
 def _teachers(recipe: Recipe) -> dict[FieldPath, TeacherRecipe]:
     return {("teacher",): recipe.teacher, **{("teachers", name): teacher for name, teacher in recipe.teachers.items()}}
+
+
+def gate_mistakes(recipe: Recipe) -> Iterator[Mistake]:
+    """Yield bounds of a gate that no teacher of the kind can be measured by: asked in vain, they would hold back nobody."""
+    for place, teacher in _teachers(recipe).items():
+        kind = recipe.task.kind if teacher.head is None else TaskKind(teacher.head)
+        asked = teacher.gate.model_dump(exclude_none=True, exclude={"enforce"})
+        for name in (name for name in asked if name not in _BOUNDS[kind]):
+            sentence = f"expected bounds of a {kind.value} in its gate ({', '.join(_BOUNDS[kind])}), got {name}: leave it out"
+            yield Mistake((*place, "gate", name), RecipeError("RECIPE_TASK", sentence))
 
 
 def _detection_mistakes(recipe: Recipe) -> Iterator[Mistake]:

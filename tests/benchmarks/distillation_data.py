@@ -2,7 +2,7 @@
 
 ``python -m tests.benchmarks.distillation_data --json`` trains the three recipes ``flows/recipes/zero_shot_class.yaml``, ``cross_modality.yaml`` and
 ``privileged_row.yaml`` on fewer cases (``--run FOLDER`` keeps what was trained; ``--whole`` takes the recipes as they are). Differences are paired: 95 %
-percentile intervals over seeds and patients resampled together. Each figure has ``_low`` and ``_high``.
+intervals, seeds and patients crossed. Each figure has ``_low`` and ``_high``.
 
 - ``hidden_recall_ARM``, ``hidden_auc_ARM``: of the class that no label of the students shows; ``hidden_shifted_recall_kd`` with its bias put right on
   the teacher's validation cases without a label of them; ``hidden_auc_kd_minus_alone``, ``hidden_auc_kd_unlabelled_minus_alone``.

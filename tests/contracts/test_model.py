@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data_contracts import GateVerdict, Lineage, ModelCard, ModelRef, SeriesRule, read_record
+from data_contracts import GateFinding, GateVerdict, Lineage, ModelCard, ModelRef, SeriesRule, read_record
 
 GOLDEN = Path(__file__).parent / "golden"
 DIGEST = "c" * 64
@@ -41,6 +41,15 @@ def test_a_gate_is_passed_when_every_finding_holds():
     assert verdict.passed
     assert not verdict.model_copy(update={"findings": (*verdict.findings, failed)}).passed
     assert verdict.model_copy(update={"findings": ()}).passed
+
+
+def test_a_finding_without_a_measurement_says_why_and_holds_nothing():
+    finding = GateFinding(requirement="min_auc", measured=None, bound=0.5, holds=False, why="undefined here")
+    assert finding.said == "min_auc 0.5 (undefined here)"
+    assert finding.model_copy(update={"measured": 0.25}).said == "min_auc 0.5 (measured 0.250)"
+    for wrong in ({"holds": True, "why": "undefined here"}, {"holds": False}):
+        with pytest.raises(ValueError, match="expected a finding that does not hold, and why"):
+            GateFinding(requirement="min_auc", measured=None, bound=0.5, **wrong)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t
 
 from data_contracts import Case, Cohort, CohortSet, CohortUse, Evaluation, Part, Ref, Split
+from medkd.evaluation.bootstrap import auc_of, bootstrap_figure, crossed_estimate, difference_figure, mean_of
 from medkd.evaluation.compare import compare_arms
 from medkd.storage.workspace import local_workspace
 
@@ -25,10 +27,12 @@ def run(tmp_path):
     cohort.write(workspace.store.root / "x.json")
     cohorts = CohortSet(uses={"test": CohortUse(cohort=workspace.store.refer("x.json"), part=Part.TEST)}, certificates=())
 
-    def evaluated(arm, role="student", **values):
+    def evaluated(arm, role="student", seeds=2, **values):
+        """Of values [N] each seed has the same, of values [seeds, N] its own."""
         found = []
-        for seed in range(2):
-            arrays = {f"test/{name}": torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+        for seed in range(seeds):
+            own = {name: np.broadcast_to(value, (seeds, N))[seed].copy() for name, value in values.items()}
+            arrays = {f"test/{name}": torch.tensor(value, dtype=torch.float64) for name, value in own.items()}
             ref = workspace.store.write_tensors(f"{arm}-{seed}", arrays)
             digest = hashlib.sha256(arm.encode()).hexdigest()
             found.append(
@@ -78,3 +82,57 @@ def test_a_teacher_that_is_hardly_better_leaves_no_gap_to_close(run):
     base = np.random.default_rng(0).uniform(0, 0.5, N)
     arms = [evaluated(name, dice=base + gain) for name, gain in (("alone", 0.0), ("kd", 0.1), ("teacher", 0.001))]
     assert "gap_closure_dice" not in compare_arms(workspace, cohorts, arms[1], arms[0], arms[2]).figures
+
+
+def simulated(rng, seeds):
+    """Return figures of an arm and of a baseline [seeds, N] that differ by nothing but chance: of runs, of patients, of both."""
+    shared = rng.normal(0.5, 0.1, N)
+    gap = rng.normal(0, 0.05, seeds)[:, None] + rng.normal(0, 0.02, N)[None] + rng.normal(0, 0.02, (seeds, N))
+    return shared + gap, np.broadcast_to(shared, (seeds, N))
+
+
+def test_over_several_seeds_the_interval_is_that_of_seeds_and_patients_crossed(run):
+    workspace, cohorts, evaluated = run
+    values, base = simulated(np.random.default_rng(1), 3)
+    found = compare_arms(workspace, cohorts, evaluated("kd", seeds=3, dice=values), evaluated("alone", seeds=3, dice=base))
+    each = (values - base).mean(1)
+    wanted = crossed_estimate(mean_of(values - base), [f"p{n}" for n in range(N)], seeds=3)
+    dice = found.figures["dice"]
+    assert dice.mean == pytest.approx(each.mean())
+    assert (dice.low, dice.high, dice.n) == pytest.approx((wanted.low, wanted.high, N))
+    # With two degrees of freedom among runs no interval is narrower than Student's t of the three means.
+    assert dice.high - dice.mean >= 0.95 * t.ppf(0.975, 2) * each.std(ddof=1) / np.sqrt(3)
+    assert "crossed" in found.interval
+
+
+def test_of_one_seed_it_is_the_percentiles_over_patients(run):
+    workspace, cohorts, evaluated = run
+    values, base = simulated(np.random.default_rng(1), 1)
+    found = compare_arms(workspace, cohorts, evaluated("kd", seeds=1, dice=values), evaluated("alone", seeds=1, dice=base))
+    wanted = bootstrap_figure(mean_of(values - base), [f"p{n}" for n in range(N)])
+    assert found.figures["dice"].model_dump() == pytest.approx(wanted.model_dump())
+    assert "percentile bootstrap" in found.interval
+
+
+def test_three_seeds_raise_no_more_false_alarms_than_promised(run):
+    """Five in a hundred are promised; percentiles of three seeds raise three times as many and more."""
+    rng, patients, alarms = np.random.default_rng(3), [f"p{n}" for n in range(N)], {difference_figure: 0, bootstrap_figure: 0}
+    for _ in range(100):
+        values, base = simulated(rng, 3)
+        for interval in alarms:
+            figure = interval(mean_of(values - base), patients, seeds=3)
+            alarms[interval] += figure.low > 0 or figure.high < 0
+    assert alarms[difference_figure] <= 8
+    assert alarms[bootstrap_figure] >= 15
+
+
+def test_an_auc_is_compared_alike(run):
+    workspace, cohorts, evaluated = run
+    rng, labels = np.random.default_rng(0), np.arange(N) % 2
+    arms = {name: rng.normal(signal * labels, 1.0, (3, N)) for name, signal in (("kd", 1.5), ("alone", 0.2))}
+    found = compare_arms(workspace, cohorts, *(evaluated(name, seeds=3, probability=values) for name, values in arms.items()))
+    statistics = [auc_of(values, labels) for values in arms.values()]
+    wanted = crossed_estimate(
+        lambda rows, seed: statistics[0](rows, seed) - statistics[1](rows, seed), [f"p{n}" for n in range(N)], seeds=3
+    )
+    assert (found.figures["auc"].mean, found.figures["auc"].low) == pytest.approx((wanted.mean, wanted.low))

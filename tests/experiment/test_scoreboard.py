@@ -79,17 +79,17 @@ def test_the_name_of_a_variant_says_what_it_is(control, continuation, setting):
 
 
 @pytest.fixture
-def scored(tmp_path):
-    """Two arms and a ceiling of known probabilities over two test cohorts."""
+def scored(tmp_path, request):
+    """Two arms and a ceiling of known probabilities over two test cohorts; of so many classes as the parameter says, two without one."""
     workspace = local_workspace(tmp_path / "run")
     rng = np.random.default_rng(0)
-    labels = np.arange(N) % 2
+    labels = np.arange(N) % getattr(request, "param", 2)
     ref = Ref(store="run", key="x", sha256="0" * 64)
 
     def use(name):
         cases = tuple(Case(case_key=f"{name}{i}", patient_key=f"p{name}{i}", image=ref, label=int(labels[i])) for i in range(N))
         split = Split(parts={Part.TEST: tuple(c.case_key for c in cases)})
-        payload = Cohort(name=name, origin="made", classes=("a", "b"), cases=cases, split=split).canonical_json()
+        payload = Cohort(name=name, origin="made", classes=("a", "b", "c")[: labels.max() + 1], cases=cases, split=split).canonical_json()
         write_bytes(workspace.store.root / f"{name}.json", payload)
         return CohortUse(cohort=Ref(store="run", key=f"{name}.json", sha256=hashlib.sha256(payload).hexdigest()), part=Part.TEST)
 
@@ -99,7 +99,7 @@ def scored(tmp_path):
     def evaluation(arm, seed, signal):
         found = {}
         for subset in ("test", "debiased"):
-            found[f"{subset}/probability"] = 1 / (1 + np.exp(-(signal * (2 * labels - 1) + rng.normal(size=N))))
+            found[f"{subset}/probability"] = 1 / (1 + np.exp(-(signal * (2 * (labels == 1) - 1) + rng.normal(size=N))))
         drawn[arm, seed] = found
         arrays = workspace.store.write_tensors(f"{arm}{seed}", {k: torch.from_numpy(v) for k, v in found.items()})
         return Evaluation(
@@ -130,6 +130,15 @@ def test_figures_differences_and_gap_closure_are_those_of_scikit_learn(scored):
     assert found.low < found.difference < found.high
     assert result.figures["train_seconds"].mean == 3.0
     assert (result.figures["latency_ms"].low, result.figures["latency_ms"].high) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("scored", [3], indirect=True)
+def test_of_three_classes_the_second_is_scored_against_all_others(scored):
+    workspace, cohorts, groups, drawn, labels = scored
+    result = score_arm(workspace, cohorts, "kd", groups["kd"], (), (), "auc_debiased")
+    for name, subset, measure in (("auc_debiased", "debiased", roc_auc_score), ("brier", "test", brier_score_loss)):
+        wanted = np.mean([measure(labels == 1, drawn["kd", s][f"{subset}/probability"]) for s in (0, 1)])
+        assert result.figures[name].mean == pytest.approx(wanted)
 
 
 def test_where_there_is_no_gap_there_is_no_closure(scored):

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
+import flows
 from data_contracts import Checkpoint, CohortSet, CohortUse, Part, RecipeError, Ref, Role, SelectionCriterion
+from medkd.cohorts.prepare import prepare_cohorts
 from medkd.evaluation.bootstrap import auc_of
 from medkd.experiment.validate_student import StudentValidator, _mean, student_validator, validation_subset
 from medkd.inference.predict import predict_logits
 from medkd.models._build import build_network, parameter_count
 from medkd.models._load import load_network
-from medkd.training.recipes import network_spec
+from medkd.storage.workspace import local_workspace
+from medkd.training.recipes import network_spec, read_recipe
+from tests.shared_fixtures import SMALL
 
 GOAL = SelectionCriterion(primary="auc_debiased", select="response")
 
@@ -39,6 +45,11 @@ def test_a_cosine_that_is_defined_for_no_case_says_nothing():
 @pytest.fixture(scope="module")
 def untrained(workspace, recipe):
     """Return the checkpoints of a teacher and of a student that learned nothing."""
+    return checkpoints_of(workspace, recipe)
+
+
+def checkpoints_of(workspace, recipe):
+    """Return the checkpoints of a teacher and of a student of a recipe that learned nothing."""
 
     def made(role, seed):
         spec = network_spec(recipe, role)
@@ -66,6 +77,20 @@ def test_the_teacher_looks_like_itself_and_a_student_is_scored_by_its_own_answer
         probability = predict_logits(network, cohort.images).softmax(1)[:, 1].double().numpy()
         by_hand = auc_of(probability[None], cohort.labels.numpy())(np.arange(len(cohort)), 0)
         assert figure == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_of_three_classes_the_mean_of_each_against_the_others_is_what_choices_are_made_by(tmp_path):
+    changes = {**SMALL, "task.classes": ["benign", "malignant", "cyst"], "data.cysts": True, "teacher.gate.max_marker_effect": None}
+    recipe = read_recipe(Path(flows.__file__).parent / "recipes" / "phantom-classification.yaml", changes)
+    workspace = local_workspace(tmp_path)
+    cohorts = prepare_cohorts(workspace, recipe.cohorts(), "")
+    teacher, student = checkpoints_of(workspace, recipe)
+    validator, network = StudentValidator(workspace, cohorts, teacher, GOAL), load_network(workspace, student)
+    seen = validator.look(network, arm="kd", seed=0, seconds=1.0)
+    for cohort, figure in ((validator.cases, seen.task), (validator.test, seen.oracle)):
+        chances = predict_logits(network, cohort.images).double().softmax(1).numpy()
+        assert set(cohort.labels.tolist()) == {0, 1, 2}
+        assert figure == pytest.approx(roc_auc_score(cohort.labels.numpy(), chances, multi_class="ovr"), abs=1e-6)
 
 
 def test_a_teacher_is_asked_once_for_a_question_and_again_for_another(workspace, cohorts, untrained):

@@ -68,6 +68,13 @@ def test_a_teacher_that_fails_its_gate_is_said_with_what_was_measured(board):
     )
 
 
+def test_what_a_gate_could_not_measure_is_said(board):
+    why = {"max_marker_effect": "the data has no marker pairs"}
+    gate = board.gates["base"].model_copy(update={"findings": (), "not_measured": why})
+    said = "passes its gate; max_marker_effect not measured: the data has no marker pairs"
+    assert said in scoreboard_text(board.model_copy(update={"gates": {"base": gate}}))
+
+
 def test_the_page_holds_verdicts_tables_and_what_was_searched(board):
     page = scoreboard_markdown(board)
     assert page.startswith("# shortcut\n")

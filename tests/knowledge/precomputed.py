@@ -58,7 +58,7 @@ class PrecomputedKnowledge:
             )
         return self._attributions[explainer]
 
-    def for_batch(self, image: Images) -> Knowledge:
+    def for_batch(self, image: Images, labels=None) -> Knowledge:
         """Refuse: what was not asked when the knowledge was extracted is not known."""
         raise KnowledgeError("KNOWLEDGE_MISSING", f"expected stored answers about {len(image)} other images, this knowledge holds none")
 

@@ -5,7 +5,10 @@ import pytest
 import torch
 from scipy.special import logsumexp, softmax
 
+from data_contracts import KnowledgeError
 from medkd.attribution._attribute import attribute
+from medkd.distillation.consistency import _moved, consistency
+from medkd.distillation.logit_kd import logit_kd
 from medkd.knowledge.interface import LiveKnowledge
 from medkd.knowledge.mixture import (
     LEAST_FIGURE,
@@ -17,7 +20,10 @@ from medkd.knowledge.mixture import (
     validation_weights,
     weigher,
 )
+from medkd.knowledge.mixture_source import MixtureSource
+from medkd.knowledge.source import LiveSource
 from medkd.targets import class_margin, lesion_margin
+from medkd.trace import Sample, trace
 
 
 def log_p_of(*shape, seed=0, scale=2.0):
@@ -110,15 +116,14 @@ def test_validation_weighs_each_class_by_who_knows_it():
 @pytest.mark.parametrize("kind", ["mean", "confidence", "entropy", "validation"])
 def test_every_weighting_is_a_share_of_one(kind):
     log_p = torch.from_numpy(log_p_of(3, 4, 2))
-    weigh = weigher(kind, torch.tensor([0, 1, -1, 1]), [{"a": 0.5, "b": None}] * 3, ("a", "b"))
-    weights = weigh(log_p)
+    weights = weigher(kind, [{"a": 0.5, "b": None}] * 3, ("a", "b"))(log_p, torch.tensor([0, 1, -1, 1]))
     assert (weights > 0).all()
     np.testing.assert_allclose(weights.sum(0).expand(4, 2).numpy(), 1, atol=1e-6)
 
 
-def knowledge(make_network, sample, weigh=mean_weights, seeds=(1, 2)):
+def knowledge(make_network, sample, weigh=mean_weights, seeds=(1, 2), labels=None):
     networks = [make_network(seed).eval().requires_grad_(False) for seed in seeds]
-    return networks, MixtureKnowledge([LiveKnowledge(network, sample.inputs) for network in networks], weigh)
+    return networks, MixtureKnowledge([LiveKnowledge(network, sample.inputs) for network in networks], weigh, labels)
 
 
 @pytest.mark.parametrize("task", ["classification"])
@@ -145,11 +150,89 @@ def test_a_voxels_map_has_the_voxels_weight(make_network, make_sample):
     torch.testing.assert_close(mixed.attribution("cam", target), expected)
 
 
-def test_layers_are_the_first_teachers_and_other_images_keep_the_weights(make_network, make_sample):
+def test_layers_are_the_first_teachers_and_hidden_parts_move_nothing(make_network, make_sample):
     sample = make_sample()
-    networks, mixed = knowledge(make_network, sample, lambda log_p: confidence_weights(log_p, sample.labels))
+    networks, mixed = knowledge(make_network, sample, confidence_weights, labels=sample.labels)
     torch.testing.assert_close(mixed.features("last"), LiveKnowledge(networks[0], sample.inputs).features("last"))
-    other = mixed.for_batch(sample.image.flip(-1))
-    torch.testing.assert_close(other.weights(), mixed.weights())
     torch.testing.assert_close(mixed.response(sample.image), torch.zeros_like(mixed.logits()))
     assert float(mixed.response(sample.image.flip(-1)).abs().max()) > 0
+
+
+MOVES = {"mirror": lambda values: values.flip(-1), "zoom": lambda values: values[..., 4:28, 4:28].repeat_interleave(2, -1)[..., :24]}
+
+
+@pytest.mark.parametrize("weigh", [entropy_weights, confidence_weights])
+@pytest.mark.parametrize("move", sorted(MOVES))
+def test_answers_about_other_images_are_weighed_by_what_teachers_say_of_those(make_network, make_sample, weigh, move):
+    """As if the moved images were the batch: the weights of voxels, and the labels that they follow, lie where the image shows them."""
+    sample, moved = make_sample(), MOVES[move]
+    labels = None if weigh is entropy_weights else sample.labels
+    shown = labels if labels is None or labels.ndim == 1 else moved(labels)
+    networks, mixed = knowledge(make_network, sample, weigh, labels=labels)
+    other = mixed.for_batch(moved(sample.image), shown)
+    wanted = MixtureKnowledge([LiveKnowledge(network, {"image": moved(sample.image)}) for network in networks], weigh, shown)
+    torch.testing.assert_close(other.weights(), wanted.weights())
+    torch.testing.assert_close(other.logits(), wanted.logits())
+    if mixed.weights().shape == other.weights().shape:
+        assert float((other.weights() - mixed.weights()).abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize("task", ["segmentation"])
+def test_networks_that_know_no_left_nor_right_have_mirrored_weights_of_a_mirrored_image(make_sample):
+    """Each voxel of the mirrored image has the weight of the voxel it came from: networks of one voxel each see no difference."""
+    sample = make_sample()
+    networks = [torch.nn.Conv2d(1, 2, 1).requires_grad_(False) for _ in range(2)]
+    for weigh, labels in ((entropy_weights, None), (confidence_weights, sample.labels)):
+        mixed = MixtureKnowledge([_Voxelwise(network, sample.image) for network in networks], weigh, labels)
+        other = mixed.for_batch(sample.image.flip(-1), None if labels is None else labels.flip(-1))
+        torch.testing.assert_close(other.weights(), mixed.weights().flip(-1))
+        torch.testing.assert_close(other.logits(), mixed.logits().flip(-1))
+
+
+class _Voxelwise:
+    """What a network says that sees one voxel at a time."""
+
+    def __init__(self, network, image):
+        self._network, self._image = network, image
+
+    def logits(self):
+        return self._network(self._image)
+
+    def for_batch(self, image, labels=None):
+        return _Voxelwise(self._network, image)
+
+
+@pytest.mark.parametrize("task", ["classification"])
+def test_a_cases_label_is_that_of_each_of_its_views(make_network, make_sample):
+    sample = make_sample()
+    _, mixed = knowledge(make_network, sample, confidence_weights, labels=sample.labels)
+    image = sample.image.flip(-1)
+    torch.testing.assert_close(mixed.for_batch(image).weights(), mixed.for_batch(image, sample.labels).weights())
+
+
+@pytest.mark.parametrize("task", ["segmentation"])
+def test_voxels_that_are_weighed_by_labels_need_those_of_the_images_that_are_shown(make_network, make_sample):
+    sample = make_sample()
+    _, mixed = knowledge(make_network, sample, confidence_weights, labels=sample.labels)
+    with pytest.raises(KnowledgeError, match=r"expected the labels of 4 other images beside them") as caught:
+        mixed.for_batch(sample.image.flip(-1))
+    assert caught.value.code == "LABELS_NOT_MOVED"
+
+
+@pytest.mark.parametrize("task", ["segmentation"])
+@pytest.mark.parametrize("weighting", ["entropy", "confidence"])
+@pytest.mark.parametrize("view", ["mirror", "zoom", "gain"])
+def test_a_second_view_is_weighed_where_it_shows_its_voxels(make_network, make_sample, weighting, view):
+    """The loss on a view is that of teachers asked about a batch of that view, with its labels."""
+    sample = make_sample()
+    student = make_network(5).eval()
+    networks = [make_network(seed).eval().requires_grad_(False) for seed in (1, 2)]
+    source = MixtureSource({str(index): LiveSource(network) for index, network in enumerate(networks)}, weighting)
+    value = consistency(trace(student, sample.inputs), source.for_batch(sample), sample, view=view, strength=0.5)
+    places = torch.arange(32 * 32).view(1, 1, 32, 32).float().expand(len(sample.image), -1, -1, -1)
+    order = places if view == "gain" else _moved(places, view, 0.5)
+    image = sample.image * 1.5 if view == "gain" else sample.image.flatten(2).gather(2, order.flatten(2).long()).view_as(sample.image)
+    labels = sample.labels.flatten(1).gather(1, order.flatten(1).long()).view_as(sample.labels)
+    seen = Sample(inputs={"image": image}, labels=labels)
+    wanted = logit_kd(trace(student, seen.inputs), source.for_batch(seen), seen)
+    torch.testing.assert_close(value, wanted)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from data_contracts import RecipeError
@@ -65,3 +67,23 @@ def test_an_unknown_entry_of_a_further_teacher_is_named(recipe):
     teacher = recipe.teacher.model_dump(mode="json")
     with pytest.raises(Exception, match="resnett"):
         vary_recipe(recipe, {"teachers": {"a": teacher | {"network": {"builder": "resnett"}}}})
+
+
+def test_voxels_are_weighed_by_labels_only_with_terms_that_hand_over_those_of_their_views(recipe, monkeypatch):
+    unet = {"builder": "unet", "options": {"channels": [4, 8, 8]}}
+    teacher = recipe.teacher.model_dump(mode="json") | {"terms": KD[:1], "network": unet, "gate": {}}
+    changes = {
+        "task.kind": "segmentation", "task.classes": ["background", "lesion"], "explain": {"explainers": [], "measures": []}, "experiment": None,
+        "teachers": {"second": teacher}, "teacher.network": unet, "student.network": unet, "teacher.terms": KD[:1], "teacher.gate": {},
+        "arms": {"alone": {"terms": KD[:1]}, "new": TWO | {"weighting": "confidence", "terms": [*KD, {"loss": "consistency"}]}},
+    }  # fmt: skip
+    assert vary_recipe(recipe, changes).arms["new"].weighting == "confidence"
+    monkeypatch.delattr(importlib.import_module("medkd.distillation.consistency"), "LABELS_OF_VIEWS")
+    with pytest.raises(
+        RecipeError, match="hand over the labels of their views where voxels are weighed by confidence, 'consistency'"
+    ) as caught:
+        vary_recipe(recipe, changes)
+    assert caught.value.code == "RECIPE_NEEDS"
+    assert "arms.new.terms" in str(caught.value)
+    changes["arms"]["new"]["weighting"] = "entropy"
+    assert vary_recipe(recipe, changes).arms["new"].weighting == "entropy"

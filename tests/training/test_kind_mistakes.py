@@ -20,6 +20,16 @@ TWO = "multi_task_two_teachers.yaml"
     ("recipe", "changes", "code", "sentence"),
     [
         ("detection.yaml", {"arms.kd.knowledge": "store"}, "RECIPE_TASK", "no arms.kd.knowledge"),
+        (
+            "detection.yaml",
+            {"teacher.gate.min_dice": 0.5},
+            "RECIPE_TASK",
+            "expected bounds of a detection in its gate (min_cpm), got min_dice",
+        ),
+        ("phantom-segmentation.yaml", {"teacher.gate.min_auc": 0.5}, "RECIPE_TASK", "bounds of a segmentation in its gate (min_dice)"),
+        ("phantom-segmentation.yaml", {"teacher.gate.max_marker_effect": 0.5}, "RECIPE_TASK", "got max_marker_effect"),
+        ("phantom-classification.yaml", {"teacher.gate.min_dice": 0.5}, "RECIPE_TASK", "bounds of a classification in its gate"),
+        (TWO, {"teachers.classifier.gate.min_dice": 0.5}, "RECIPE_TASK", "bounds of a classification in its gate"),
         ("detection.yaml", {"arms.kd.init": "compressed_teacher"}, "RECIPE_TASK", "no arms.kd.init"),
         ("detection.yaml", {"arms.kd.teachers": ["teacher", "ema"]}, "RECIPE_TASK", "no arms.kd.teachers"),
         ("detection.yaml", {"student.network.builder": "unet", "student.network.options": {}}, "RECIPE_TASK", "an entry for detection"),

@@ -61,7 +61,7 @@ def recipe_for(tmp_path, kind, network=None):
         "task": {"kind": kind, "classes": ["background", "box"] if segment else ["small", "large"], "image_size": [16, 16, 16], "intensity": "standardised"},
         "data": {"kind": "volume_folder", "path": "boxes", "dataset": None, "table": "cases.csv", "label_column": None if segment else "kind"},
         "seeds": [0],
-        "teacher": {"network": network, "fit": FIT, "terms": [{"loss": "cross_entropy"}, *extra], "gate": {"enforce": False, "min_auc": 0.5, "min_dice": 0.1}},
+        "teacher": {"network": network, "fit": FIT, "terms": [{"loss": "cross_entropy"}, *extra], "gate": {"enforce": False, "min_dice" if segment else "min_auc": 0.1}},
         "student": {"network": network, "fit": FIT},
         "arms": {"kd": {"terms": [{"loss": "cross_entropy"}, {"loss": "logit_kd"}, *extra]}},
         "explain": {"explainers": [{"name": "cam"}], "measures": [{"name": "relevance_mass_accuracy"}, {"name": "model_parameter_randomisation"}], "cases": 2},
