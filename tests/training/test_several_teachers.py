@@ -65,6 +65,8 @@ def taught(workspace, recipe, cohorts):
             "teachers": further,
             "arms": wanted,
             "student.fit.epochs": 1,
+            # What is compared to a few thousandths must not be rounded to bfloat16 where a processor has it.
+            "student.fit.precision": "fp32",
             "student.fit.augment": "none",
             "experiment": None,
         },
