@@ -144,6 +144,7 @@ def with_other_reasons(teacher: SmallNetwork, second: SmallNetwork, image: Tenso
         answers = teacher(image)
 
     def answer(asked: Tensor) -> Tensor:
+        """Return what the second network answers, and of the batch's own images what the teacher does."""
         found = forward(other, asked)
         if asked.shape[1:] != image.shape[1:]:
             return found
