@@ -17,7 +17,7 @@ from medkd.training.recipes import read_recipe
 
 RECIPE = Path(flows.__file__).parent / "recipes" / "zero_shot_class.yaml"
 FEW = {f"data.{name}": 12 for name in ("teacher", "teacher_validation", "student", "unlabelled", "test")} | {"seeds": [0]}
-DENSE = {"task.kind": "segmentation", "task.classes": ["background", "lesion", "cyst"]}
+DENSE = {"task.kind": "segmentation", "task.classes": ["background", "lesion", "cyst"], "teacher.gate": {"min_dice": 0.5}}
 FIT = TrainingConfig(epochs=1, batch_size=4, foreground_share=1.0)
 
 

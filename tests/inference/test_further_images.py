@@ -88,7 +88,7 @@ def test_a_network_of_one_image_has_no_further_and_nothing_is_said(store):
 def test_the_images_are_named_and_what_they_do_not_share_is_said(store, unmeasured, said):
     first, other = image(store, "a", (8, 8, 8), 2.0), image(store, "b", (8, 8, 8), 2.0, modality="CT")
     found = images_caveats(TASK, first, FurtherImages((other,), (np.zeros((8, 8, 8), np.float32),), unmeasured))
-    assert "t1 (MR), t2 (CT); t1 is shown" in found[0].text
+    assert "t1 (MR), t2 (CT); findings lie on t1" in found[0].text
     assert [(one.code, one.text.partition(" of the volume")[0], one.severity) for one in found[1:]] == (
         [] if said is None else [("IMAGES_OUTSIDE", said, 2)]
     )

@@ -5,7 +5,7 @@ import json
 import pytest
 from review_clients import one_report
 
-from medkd.review.served_data import map_names, served_data, study_levels
+from medkd.review.served_data import map_names, served_data, study_greys
 from medkd.review.shown import shown_in
 from medkd.review.study_file import NAME, open_study_file, write_study_file
 
@@ -38,7 +38,7 @@ def test_after_it_outlines_maps_and_places_are_those_of_the_report(study):
 
 def test_levels_cover_what_the_volume_holds(study):
     report, arrays = study
-    levels = study_levels(report, arrays)
+    levels = study_greys(report, arrays).levels
     assert levels.points[0][0] == 0
     assert levels.points[-1][0] == 255
 
