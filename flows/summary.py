@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,7 +234,9 @@ def _gains(result: RecipeResult) -> str:
         if result.recipe.data.kind == "phantom" and result.recipe.task.kind is TaskKind.CLASSIFICATION
         else ""
     )
-    return f"{table('differences', rows, filled)}\nPaired over cases and seeds.{price}"
+    # The sentence is long, and tables fit a hundred columns.
+    said = textwrap.fill(f"Paired over cases and seeds; {compared[0].interval}.", 98)
+    return f"{table('differences', rows, filled)}\n{said}{price}"
 
 
 def _align(rows: Sequence[Sequence[str]]) -> str:
