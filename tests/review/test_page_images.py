@@ -51,6 +51,8 @@ def test_each_image_has_levels_and_windows_of_its_own(two):
     standardised = tuple(one.model_copy(update={"window": None}) for one in report.explanations)
     low, high = window_of(standardised, arrays.further[0])
     assert (low, high) == pytest.approx(np.percentile(arrays.further[0], (1, 99)))
+    of_standardised = greys_of(report.model_copy(update={"explanations": standardised}), 1, arrays.further[0])
+    assert of_standardised.windows[0][1:] == (low, high) != report.window
     assert second.payload()["windows"][0]["high"] == second.windows[0][2]
 
 
