@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from review_clients import one_report, write_studies
@@ -81,3 +83,15 @@ def test_maps_that_do_not_change_make_no_control_and_a_report_without_arrays_is_
     with pytest.raises(DataError) as caught:
         make_controls(tmp_path / "empty", tmp_path / "out")
     assert caught.value.code == "NO_REPORT"
+
+
+def test_a_control_shows_every_image_that_the_genuine_report_does(tmp_path):
+    """A page with an image less would tell its reader that it is none."""
+    reports = write_studies(tmp_path / "reports", 2, lesions=2)
+    report, arrays = one_report(0, lesions=2)
+    place = reports / report.volume.series_key / NAME
+    write_study_file(place, report, replace(arrays, further=(arrays.volume[::-1].copy(),)))
+    make_controls(reports, tmp_path / "out")
+    for kind in KINDS:
+        shown = open_study_file(tmp_path / "out" / report.digest() / kind / NAME)
+        assert np.array_equal(shown.volume(1), open_study_file(place).volume(1))
